@@ -1,0 +1,111 @@
+# stpn_swift: `make` lists what there is to make. Needs Swift 6.2, a C compiler and Python 3.11, or later ones.
+
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+endif
+
+VENV := .venv
+BUILD := build
+KERNEL := $(BUILD)/native/libstpn.a
+INCLUDE := Sources/CSTPN/include
+
+CFLAGS ?= -O1 -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Werror
+CXX := $(shell command -v c++ || command -v clang++)
+
+BIN := $(VENV)/bin
+KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f)
+PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
+	setup.py pyproject.toml
+C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
+C_SOURCES := $(shell find Sources Tests/c -name '*.[ch]')
+PYTHON_SOURCES := setup.py build_kernel.py python benchmarks examples Tests
+
+.PHONY: help demo test test-headers test-swift test-c test-python test-thorough check format bench clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '%-16s%s\n' "$$target" "$$text"; done
+
+# ---- what a user runs
+
+demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
+	$(BIN)/python -m stpn_swift.experiments.retrieval $(ARGS)
+
+test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
+
+bench: $(VENV)/.test ## measure against PyTorch (ARGS="--json new.json --compare old.json")
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# ---- tests
+
+test-headers: ## stpn.h compiles as C99 and as C++
+	$(CC) -std=c99 $(WARNINGS) -I$(INCLUDE) -fsyntax-only Tests/c/header.c
+	$(CXX) -std=c++11 $(WARNINGS) -I$(INCLUDE) -fsyntax-only -x c++ Tests/c/header.c
+	@echo '2 passed, 0 failed'
+
+test-swift: ## the Swift package
+	swift test
+
+test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt ## the C interface
+	$(BUILD)/c/test_stpn $(BUILD)/c/cases.txt
+
+test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the documentation
+	$(BIN)/python -m pytest
+
+test-thorough: test $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also the C tests under sanitizers and valgrind
+	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
+	@if command -v valgrind >/dev/null; then \
+		valgrind -q --error-exitcode=9 --leak-check=full $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt; \
+	else echo 'valgrind: not installed, left out'; fi
+
+$(KERNEL): $(KERNEL_SOURCES)
+	$(PYTHON) build_kernel.py --output $(@D)
+
+$(BUILD)/c/test_stpn: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CFLAGS) $(WARNINGS) -pthread -I$(INCLUDE) $(C_TESTS) $(KERNEL) -lm -o $@
+
+$(BUILD)/c/sanitized: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover $(WARNINGS) -pthread -I$(INCLUDE) \
+		$(C_TESTS) $(KERNEL) -lm -o $@
+
+$(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(VENV)/.test
+	$(BIN)/python $< Tests/golden $@
+
+# ---- style
+
+check: $(VENV)/.test ## formatters and linters find nothing
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
+	$(BIN)/mypy --strict python/stpn_swift benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
+
+format: $(VENV)/.test ## what formatters can put right
+	$(BIN)/ruff format $(PYTHON_SOURCES)
+	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
+	swift format --in-place --recursive Package.swift Sources Tests
+	$(BIN)/clang-format -i $(C_SOURCES)
+
+# ---- the virtual environment: made once, the package installed anew when its sources change
+
+$(VENV)/.made:
+	@test -n '$(PYTHON)' || { echo 'no Python of 3.11 or later was found: name one with PYTHON=' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made $(PACKAGE_SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made $(PACKAGE_SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check]'
+	@touch $@ $(VENV)/.demo
+
+clean: ## remove all that was built; runs/ stays
+	rm -rf $(VENV) $(BUILD) .build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find python benchmarks examples Tests -name __pycache__ -type d -prune -exec rm -rf {} +

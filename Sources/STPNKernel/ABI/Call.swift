@@ -1,0 +1,178 @@
+import CPlatform
+import CSTPN
+
+/// A call of one of the passes, checked step by step: description, sizes, implementation, then buffers.
+struct Call {
+    let description: stpn_cell
+    let cell: Cell
+    let type: NumberType
+    let batch: Int
+    let time: Int
+    let threads: Int
+    let implementation: Implementation
+
+    init(_ cell: UnsafePointer<stpn_cell>?, _ run: UnsafePointer<stpn_run>?) throws(Failure) {
+        guard let cell else { throw Failure(.null, "cell", "expected a description, got NULL") }
+        guard let run = run?.pointee else { throw Failure(.null, "run", "expected the sizes of a call, got NULL") }
+        description = cell.pointee
+        (self.cell, type) = try description.checked()
+        guard run.struct_size == MemoryLayout<stpn_run>.size else {
+            throw Failure(
+                .structSize, "run", "expected struct_size \(MemoryLayout<stpn_run>.size), got \(run.struct_size)")
+        }
+        guard run.batch >= 0 else { throw Failure(.size, "batch", "expected 0 or more, got \(run.batch)") }
+        guard run.time >= 0 else { throw Failure(.size, "time", "expected 0 or more, got \(run.time)") }
+        guard run.threads >= 0 else { throw Failure(.size, "threads", "expected 0 or more, got \(run.threads)") }
+        (batch, time) = (Int(run.batch), Int(run.time))
+        threads = Int(run.threads == 0 ? stpn_platform_get_num_threads() : min(run.threads, 1024))
+        implementation = try Implementation.find(run.implementation)
+        try checkSizes()
+    }
+
+    /// Every buffer of the call has a size that fits an Int.
+    private func checkSizes() throws(Failure) {
+        for array in cell.states + cell.parameters {
+            guard checkedProduct([batch, array.shape.count, type.size]) != nil else {
+                throw Failure(.size, "batch", "(B, \(array.name)) exceeds the address space, with B = \(batch)")
+            }
+        }
+        let width = max(cell.inputSize, cell.hiddenSize)
+        guard checkedProduct([batch, time, width, type.size]) != nil else {
+            throw Failure(
+                .size, "time", "(B, T, \(width)) exceeds the address space, with B = \(batch) and T = \(time)")
+        }
+    }
+
+    func job(_ work: Job.Work) -> Job {
+        Job(
+            description: description, cell: cell, type: type, batch: batch, time: time, threads: threads, work: work)
+    }
+
+    func measure(_ work: Job.Work) throws(Failure) -> Int {
+        guard let bytes = implementation.run(job(work)) else {
+            throw Failure(.size, "batch", "the call needs more memory than the address space has")
+        }
+        return bytes
+    }
+
+    /// Bytes of (B, T, width) real numbers.
+    private func sequence(_ width: Int) -> Int { batch * time * width * type.size }
+
+    // MARK: Buffers
+
+    private typealias Arrays = (Int) -> UnsafeRawPointer?
+
+    /// Adds the arrays of a list: per parameter, or per state (B,shape).
+    private func add(
+        _ list: String, _ arrays: [ArrayInfo], _ copies: Int, to regions: inout Regions, required: Bool,
+        written: Bool, _ pointer: Arrays
+    ) throws(Failure) {
+        for (i, info) in arrays.enumerated() {
+            let (name, bytes) = ("\(list)[\(info.name)]", copies * info.shape.count * type.size)
+            if required {
+                try regions.require(name, pointer(i), bytes, alignment: type.size, written: written)
+            } else {
+                try regions.allow(name, pointer(i), bytes, alignment: type.size, written: written)
+            }
+        }
+    }
+
+    private func addWorkspace(
+        _ memory: UnsafeRawPointer?, _ bytes: Int, _ pass: Job.Pass, to regions: inout Regions
+    ) throws(Failure) {
+        let needed = try measure(.measureWorkspace(pass))
+        guard bytes >= needed else {
+            throw Failure(.workspace, "workspace_size", "expected \(needed) bytes or more, got \(bytes)")
+        }
+        try regions.require("workspace", memory, needed, written: true)
+    }
+
+    private func addTape(
+        _ tape: UnsafeRawPointer?, _ bytes: Int, to regions: inout Regions, written: Bool
+    ) throws(Failure) {
+        let needed = try measure(.measureTape)
+        guard bytes >= needed else {
+            throw Failure(.tape, "tape_size", "expected \(needed) bytes or more, got \(bytes)")
+        }
+        try regions.require("tape", tape, needed, alignment: 8, written: written)
+    }
+
+    private func checkStruct(_ size: Int, _ expected: Int) throws(Failure) {
+        guard size == expected else {
+            throw Failure(.structSize, "buffers", "expected struct_size \(expected), got \(size)")
+        }
+    }
+
+    func forward(_ buffers: UnsafePointer<stpn_forward_buffers>?) throws(Failure) {
+        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
+        try checkStruct(buffers.struct_size, MemoryLayout<stpn_forward_buffers>.size)
+        guard let parameters = buffers.parameters else {
+            throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
+        }
+        var regions = Regions()
+        try regions.require("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
+        try add("final_state", cell.states, batch, to: &regions, required: false, written: true) {
+            UnsafeRawPointer(buffers.final_state?[$0])
+        }
+        try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
+        try add("parameters", cell.parameters, 1, to: &regions, required: true, written: false) { parameters[$0] }
+        try add("state", cell.states, batch, to: &regions, required: false, written: false) { buffers.state?[$0] }
+        try regions.allow("resets", buffers.resets, batch * time)
+        if buffers.tape != nil { try addTape(buffers.tape, buffers.tape_size, to: &regions, written: true) }
+        try addWorkspace(buffers.workspace, buffers.workspace_size, .forward, to: &regions)
+        try regions.checkOverlap()
+
+        let job = job(.forward(buffers))
+        if let tape = buffers.tape { TapeHeader(job, implementation: implementation.rawValue).write(tape) }
+        _ = implementation.run(job)
+    }
+
+    func backward(_ buffers: UnsafePointer<stpn_backward_buffers>?) throws(Failure) {
+        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
+        try checkStruct(buffers.struct_size, MemoryLayout<stpn_backward_buffers>.size)
+        var regions = Regions()
+        try regions.allow("grad_x", buffers.grad_x, sequence(cell.inputSize), alignment: type.size, written: true)
+        try add("grad_parameters", cell.parameters, 1, to: &regions, required: false, written: true) {
+            UnsafeRawPointer(buffers.grad_parameters?[$0])
+        }
+        try add("grad_state", cell.states, batch, to: &regions, required: false, written: true) {
+            UnsafeRawPointer(buffers.grad_state?[$0])
+        }
+        try regions.allow("grad_y", buffers.grad_y, sequence(cell.hiddenSize), alignment: type.size)
+        try add("grad_final", cell.states, batch, to: &regions, required: false, written: false) {
+            buffers.grad_final?[$0]
+        }
+        guard let tape = buffers.tape else { throw Failure(.null, "tape", "expected a tape, got NULL") }
+        try addTape(tape, buffers.tape_size, to: &regions, written: false)
+        try addWorkspace(buffers.workspace, buffers.workspace_size, .backward, to: &regions)
+        try regions.checkOverlap()
+
+        let job = job(.backward(buffers))
+        guard TapeHeader(job, implementation: implementation.rawValue).matches(tape) else {
+            throw Failure(.tape, "tape", "expected the tape of this cell, batch, time and implementation, got another")
+        }
+        _ = implementation.run(job)
+    }
+
+    func step(_ buffers: UnsafePointer<stpn_step_buffers>?) throws(Failure) {
+        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
+        try checkStruct(buffers.struct_size, MemoryLayout<stpn_step_buffers>.size)
+        guard time == 1 else { throw Failure(.size, "time", "expected 1 for a step, got \(time)") }
+        guard let parameters = buffers.parameters else {
+            throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
+        }
+        guard let state = buffers.state else {
+            throw Failure(.null, "state", "expected an array of pointers, got NULL")
+        }
+        var regions = Regions()
+        try regions.allow("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
+        try add("state", cell.states, batch, to: &regions, required: true, written: true) {
+            UnsafeRawPointer(state[$0])
+        }
+        try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
+        try add("parameters", cell.parameters, 1, to: &regions, required: true, written: false) { parameters[$0] }
+        try addWorkspace(buffers.workspace, buffers.workspace_size, .step, to: &regions)
+        try regions.checkOverlap()
+        _ = implementation.run(job(.step(buffers)))
+    }
+}

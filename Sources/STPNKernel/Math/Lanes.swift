@@ -1,0 +1,115 @@
+/// a·b + c in one rounding where the instruction set has it; two roundings elsewhere, where the fused form would be a
+/// call of libm for every element.
+@inline(__always)
+func fma<V: SIMD>(_ a: V, _ b: V, _ c: V) -> V where V.Scalar: FloatingPoint {
+    #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
+    return c.addingProduct(a, b)
+    #else
+    return c + a * b
+    #endif
+}
+
+@inline(__always)
+func fma<V: SIMD>(_ a: V, _ b: V.Scalar, _ c: V) -> V where V.Scalar: FloatingPoint {
+    fma(a, V(repeating: b), c)
+}
+
+extension UnsafePointer where Pointee: Real {
+    /// The vector that begins at element `offset`.
+    @inline(__always)
+    func lanes(_ offset: Int) -> Pointee.Lanes {
+        UnsafeRawPointer(self + offset).loadUnaligned(as: Pointee.Lanes.self)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee: Real {
+    @inline(__always)
+    func lanes(_ offset: Int) -> Pointee.Lanes {
+        UnsafeRawPointer(self + offset).loadUnaligned(as: Pointee.Lanes.self)
+    }
+
+    @inline(__always)
+    func store(_ vector: Pointee.Lanes, _ offset: Int) {
+        UnsafeMutableRawPointer(self + offset).storeBytes(of: vector, as: Pointee.Lanes.self)
+    }
+
+    /// Writes 0 to the first `count` elements.
+    @inline(__always)
+    func zero(_ count: Int) {
+        fill(Pointee.zero, count)
+    }
+
+    @inline(__always)
+    func fill(_ value: Pointee, _ count: Int) {
+        let vector = Pointee.Lanes(repeating: value)
+        let width = Pointee.Lanes.scalarCount
+        var i = 0
+        while i &+ width <= count {
+            store(vector, i)
+            i &+= width
+        }
+        while i < count {
+            self[i] = value
+            i &+= 1
+        }
+    }
+
+    /// Copies the first `count` elements of a buffer that does not overlap this one. Written out because Embedded Swift
+    /// copies element by element.
+    @inline(__always)
+    func copy(_ source: UnsafePointer<Pointee>, _ count: Int) {
+        let width = Pointee.Lanes.scalarCount
+        var i = 0
+        while i &+ width <= count {
+            store(source.lanes(i), i)
+            i &+= width
+        }
+        while i < count {
+            self[i] = source[i]
+            i &+= 1
+        }
+    }
+
+    /// As `copy`, every element times a factor.
+    @inline(__always)
+    func copy(_ source: UnsafePointer<Pointee>, _ count: Int, times factor: Pointee) {
+        let width = Pointee.Lanes.scalarCount
+        var i = 0
+        while i &+ width <= count {
+            store(source.lanes(i) * factor, i)
+            i &+= width
+        }
+        while i < count {
+            self[i] = source[i] * factor
+            i &+= 1
+        }
+    }
+
+    /// Adds the elements of a buffer that does not overlap this one.
+    @inline(__always)
+    func add(_ source: UnsafePointer<Pointee>, _ count: Int) {
+        let width = Pointee.Lanes.scalarCount
+        var i = 0
+        while i &+ width <= count {
+            store(lanes(i) + source.lanes(i), i)
+            i &+= width
+        }
+        while i < count {
+            self[i] += source[i]
+            i &+= 1
+        }
+    }
+
+    /// As `copy`, and zeros up to `width`: a row of the caller's becomes a row of the fast kernel's.
+    @inline(__always)
+    func copyPadded(_ source: UnsafePointer<Pointee>, _ count: Int, _ width: Int) {
+        copy(source, count)
+        (self + count).zero(width &- count)
+    }
+}
+
+/// The smallest multiple of 64 bytes that holds `count` numbers of the type.
+@inline(__always)
+func padded<T: Real>(_ count: Int, _: T.Type) -> Int {
+    (count &+ T.rowUnit &- 1) / T.rowUnit &* T.rowUnit
+}

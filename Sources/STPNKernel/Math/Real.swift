@@ -1,0 +1,90 @@
+import CPlatform
+
+#if hasFeature(Embedded)
+typealias SIMDNumber = BinaryFloatingPoint & SIMDScalar & BitwiseCopyable & Sendable
+#else
+typealias SIMDNumber = BinaryFloatingPoint & SIMDScalar & BitwiseCopyable & Sendable & Codable
+#endif
+
+/// The number type of a cell: `Float` or `Double`.
+///
+/// Generic code over `Real` is specialised by the compiler for both; nothing is dispatched at run time.
+protocol Real: SIMDNumber {
+    /// The vector that the fast kernel computes with: as wide as the instruction set that it is compiled for.
+    associatedtype Lanes: SIMD & BitwiseCopyable where Lanes.Scalar == Self
+
+    /// How many numbers fill 64 bytes: rows of the fast kernel are padded to a multiple of it, whatever the width of
+    /// `Lanes`, so that a tape has one layout for all instruction sets.
+    static var rowUnit: Int { get }
+
+    /// Terms of the Taylor series of expm1 on [-ln2/2, ln2/2] that reach this type's precision.
+    static var expTerms: Int { get }
+
+    /// 2 to the power of each element, which is a whole number in the exponent's range.
+    static func powerOfTwo(_ n: Lanes) -> Lanes
+
+    /// The sums of the four quarters of a vector, element by element: the first step of a horizontal sum.
+    static func quarterSums(_ v: Lanes) -> SIMD4<Self>
+
+    static func libmTanh(_ x: Self) -> Self
+}
+
+#if STPN_X86_64_V4
+typealias FloatLanes = SIMD16<Float>
+typealias DoubleLanes = SIMD8<Double>
+#elseif STPN_X86_64_V3
+typealias FloatLanes = SIMD8<Float>
+typealias DoubleLanes = SIMD4<Double>
+#else
+typealias FloatLanes = SIMD4<Float>
+typealias DoubleLanes = SIMD4<Double>
+#endif
+
+extension Float: Real {
+    typealias Lanes = FloatLanes
+
+    @inline(__always) static var rowUnit: Int { 16 }
+    @inline(__always) static var expTerms: Int { 7 }
+    @inline(__always) static func libmTanh(_ x: Float) -> Float { stpn_platform_tanhf(x) }
+
+    @inline(__always) static func powerOfTwo(_ n: FloatLanes) -> FloatLanes {
+        // Adding 1.5·2²³ leaves the whole number in the low bits of the significand; the exponent's bias joins it there.
+        let shifter: Float = 12_582_912 + 127
+        typealias Bits = FloatLanes.MaskStorage
+        return unsafeBitCast(unsafeBitCast(n + shifter, to: Bits.self) &<< 23, to: FloatLanes.self)
+    }
+
+    @inline(__always) static func quarterSums(_ v: FloatLanes) -> SIMD4<Float> {
+        #if STPN_X86_64_V4
+        let half = v.lowHalf + v.highHalf
+        return half.lowHalf + half.highHalf
+        #elseif STPN_X86_64_V3
+        return v.lowHalf + v.highHalf
+        #else
+        return v
+        #endif
+    }
+}
+
+extension Double: Real {
+    typealias Lanes = DoubleLanes
+
+    @inline(__always) static var rowUnit: Int { 8 }
+    @inline(__always) static var expTerms: Int { 13 }
+    @inline(__always) static func libmTanh(_ x: Double) -> Double { stpn_platform_tanh(x) }
+
+    @inline(__always) static func powerOfTwo(_ n: DoubleLanes) -> DoubleLanes {
+        // As for Float, with 1.5·2⁵².
+        let shifter: Double = 6_755_399_441_055_744 + 1023
+        typealias Bits = DoubleLanes.MaskStorage
+        return unsafeBitCast(unsafeBitCast(n + shifter, to: Bits.self) &<< 52, to: DoubleLanes.self)
+    }
+
+    @inline(__always) static func quarterSums(_ v: DoubleLanes) -> SIMD4<Double> {
+        #if STPN_X86_64_V4
+        return v.lowHalf + v.highHalf
+        #else
+        return v
+        #endif
+    }
+}

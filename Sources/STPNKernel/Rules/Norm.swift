@@ -1,0 +1,28 @@
+/// 1e-16, which docs/cells.md adds to every norm.
+@inline(__always)
+private func epsilon<T: Real>(_: T.Type) -> T { T(1e-16) }
+
+/// 1 / n, n = norm + 1e-16. A norm of 0 counts as infinite.
+@inline(__always)
+func inverse<T: Real>(_ norm: T) -> T {
+    norm == 0 ? 0 : 1 / (norm + epsilon(T.self))
+}
+
+@inline(__always)
+func inverse<T: Real>(_ norm: T.Lanes, _: T.Type) -> T.Lanes {
+    (1 / (norm + epsilon(T.self))).replacing(with: 0, where: norm .== 0)
+}
+
+/// 1 / norm, the factor of G in the derivative of the norm, from 1 / n = 1 / (norm + 1e-16): so a tape needs one of them.
+/// Where the norm is so far below 1e-16 that n does not tell it, the derivative is nothing beside the read's: 0.
+@inline(__always)
+func unit<T: Real>(_ inverse: T) -> T {
+    let share = 1 - epsilon(T.self) * inverse
+    return share <= 0 ? 0 : inverse / share
+}
+
+@inline(__always)
+func unit<T: Real>(_ inverse: T.Lanes, _: T.Type) -> T.Lanes {
+    let share = 1 - epsilon(T.self) * inverse
+    return (inverse / share).replacing(with: 0, where: share .<= 0)
+}

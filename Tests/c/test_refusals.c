@@ -1,0 +1,404 @@
+/* Every status, provoked: one line is one wrong argument in a call that is right without it. A refused call writes nothing
+ * but the error, which names the argument and says more than its name. */
+#include <math.h>
+#include <string.h>
+
+#include "call.h"
+#include "check.h"
+#include "tests.h"
+
+typedef int32_t entry(call *c, stpn_error *error);
+
+static int32_t check(call *c, stpn_error *error) { return stpn_cell_check(&c->cell, error); }
+
+static int32_t tape_size(call *c, stpn_error *error)
+{
+    size_t bytes;
+    return stpn_tape_size(&c->cell, &c->run, &bytes, error);
+}
+
+static int32_t workspace_size(call *c, stpn_error *error)
+{
+    size_t bytes;
+    return stpn_workspace_size(&c->cell, &c->run, STPN_PASS_FORWARD, &bytes, error);
+}
+
+static int32_t forward(call *c, stpn_error *error)
+{
+    return stpn_forward(&c->cell, &c->run, &c->forward, error);
+}
+
+static int32_t backward(call *c, stpn_error *error)
+{
+    return stpn_backward(&c->cell, &c->run, &c->backward, error);
+}
+
+static int32_t step(call *c, stpn_error *error) { return stpn_step(&c->cell, &c->step_run, &c->step, error); }
+
+static void open_valid(call *c, const problem *p)
+{
+    call_open(c, p, STPN_FLOAT32, STPN_BASELINE, 2);
+    call_forward(c); /* for the tape */
+    for (size_t i = 0; i < c->output_count; i++)
+        guarded_freeze(c->outputs[i].data);
+    for (int32_t i = 0; i < c->state_count; i++)
+        guarded_freeze(c->step_state[i]);
+    guarded_freeze(c->forward.tape);
+    guarded_freeze(c->forward.workspace);
+    guarded_freeze(c->backward.workspace);
+    guarded_freeze(c->step.workspace);
+    guarded_freeze(c->step.y);
+}
+
+static void expect_sentence(const stpn_error *error, const char *argument)
+{
+    EXPECT(memchr(error->argument, 0, sizeof error->argument) != NULL, "the argument has no end");
+    EXPECT(memchr(error->message, 0, sizeof error->message) != NULL, "the message has no end");
+    EXPECT(strcmp(error->argument, argument) == 0, "argument '%s', not '%s'", error->argument, argument);
+    EXPECT(strlen(error->message) > strlen(argument) + 8, "message '%s'", error->message);
+    EXPECT(error->message[strlen(error->message) - 1] != '.', "message '%s'", error->message);
+}
+
+static void expect_refusal(call *c, entry *function, int32_t expected, const char *argument)
+{
+    stpn_error error = {.struct_size = sizeof error};
+    int32_t status = function(c, &error);
+    EXPECT(status == expected, "%s, not %s", stpn_status_name(status), stpn_status_name(expected));
+    if (status != STPN_OK)
+        expect_sentence(&error, argument);
+    EXPECT(function(c, NULL) == expected, "another status without an error");
+}
+
+/* One wrong argument: opens a valid call c, applies the change, expects the refusal. */
+#define REFUSES(function, status, argument, ...)                                                             \
+    do {                                                                                                     \
+        static call c;                                                                                       \
+        test_begin(#function " refuses " #__VA_ARGS__);                                                      \
+        open_valid(&c, p);                                                                                   \
+        __VA_ARGS__;                                                                                         \
+        expect_refusal(&c, function, status, argument);                                                      \
+        test_end();                                                                                          \
+    } while (0)
+
+static void *shifted(const void *pointer, size_t bytes) { return (char *)(uintptr_t)pointer + bytes; }
+
+/* ---- what every entry point checks first: cell and run ---- */
+
+static void refuse_cells(const problem *p)
+{
+    REFUSES(check, STPN_ERROR_STRUCT_SIZE, "cell", c.cell.struct_size = 0);
+    REFUSES(check, STPN_ERROR_STRUCT_SIZE, "cell", c.cell.struct_size -= 1);
+    REFUSES(check, STPN_ERROR_STRUCT_SIZE, "cell", c.cell.struct_size += 8);
+    REFUSES(check, STPN_ERROR_STRUCT_SIZE, "cell", c.cell.struct_size = SIZE_MAX);
+    REFUSES(check, STPN_ERROR_OPTION, "cell", c.cell.cell = 0);
+    REFUSES(check, STPN_ERROR_OPTION, "cell", c.cell.cell = 99);
+    REFUSES(check, STPN_ERROR_OPTION, "dtype", c.cell.dtype = 0);
+    REFUSES(check, STPN_ERROR_OPTION, "dtype", c.cell.dtype = -1);
+    REFUSES(check, STPN_ERROR_OPTION, "normalize", c.cell.normalize = 0);
+    REFUSES(check, STPN_ERROR_OPTION, "normalize", c.cell.normalize = 5);
+    REFUSES(check, STPN_ERROR_OPTION, "clamp", c.cell.clamp = -0.5);
+    REFUSES(check, STPN_ERROR_OPTION, "clamp", c.cell.clamp = -INFINITY);
+    REFUSES(check, STPN_ERROR_OPTION, "clamp", c.cell.clamp = NAN);
+    REFUSES(check, STPN_ERROR_OPTION, "bias", c.cell.bias = 2);
+    REFUSES(check, STPN_ERROR_OPTION, "bias", c.cell.bias = -1);
+    REFUSES(check, STPN_ERROR_SIZE, "input_size", c.cell.input_size = 0);
+    REFUSES(check, STPN_ERROR_SIZE, "input_size", c.cell.input_size = -3);
+    REFUSES(check, STPN_ERROR_SIZE, "hidden_size", c.cell.input_size = INT64_MAX);
+    REFUSES(check, STPN_ERROR_SIZE, "input_size", c.cell.input_size = INT64_MIN);
+    REFUSES(check, STPN_ERROR_SIZE, "hidden_size", c.cell.hidden_size = 0);
+    REFUSES(check, STPN_ERROR_SIZE, "hidden_size", c.cell.hidden_size = -1);
+    REFUSES(check, STPN_ERROR_SIZE, "hidden_size", c.cell.hidden_size = INT64_MAX);
+    REFUSES(check, STPN_ERROR_SIZE, "hidden_size", c.cell.hidden_size = (int64_t)1 << 32);
+
+    REFUSES(tape_size, STPN_ERROR_STRUCT_SIZE, "cell", c.cell.struct_size = 1);
+    REFUSES(workspace_size, STPN_ERROR_OPTION, "bias", c.cell.bias = 2);
+    REFUSES(forward, STPN_ERROR_OPTION, "dtype", c.cell.dtype = 3);
+    REFUSES(backward, STPN_ERROR_SIZE, "input_size", c.cell.input_size = -1);
+    REFUSES(step, STPN_ERROR_SIZE, "hidden_size", c.cell.hidden_size = 0);
+}
+
+static void refuse_runs(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "run", c.run.struct_size = 0);
+    REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "run", c.run.struct_size += 4);
+    REFUSES(forward, STPN_ERROR_SIZE, "batch", c.run.batch = -1);
+    REFUSES(forward, STPN_ERROR_SIZE, "batch", c.run.batch = INT64_MIN);
+    REFUSES(forward, STPN_ERROR_SIZE, "batch", c.run.batch = INT64_MAX);
+    REFUSES(forward, STPN_ERROR_SIZE, "batch", c.run.batch = (int64_t)1 << 60);
+    REFUSES(forward, STPN_ERROR_SIZE, "time", c.run.time = -1);
+    REFUSES(forward, STPN_ERROR_SIZE, "time", c.run.time = INT64_MAX);
+    REFUSES(forward, STPN_ERROR_SIZE, "threads", c.run.threads = -1);
+    REFUSES(forward, STPN_ERROR_IMPLEMENTATION, "implementation", c.run.implementation = -1);
+    REFUSES(forward, STPN_ERROR_IMPLEMENTATION, "implementation", c.run.implementation = 77);
+    REFUSES(backward, STPN_ERROR_STRUCT_SIZE, "run", c.run.struct_size = 0);
+    REFUSES(backward, STPN_ERROR_SIZE, "batch", c.run.batch = -2);
+    REFUSES(backward, STPN_ERROR_SIZE, "threads", c.run.threads = -1);
+    REFUSES(step, STPN_ERROR_STRUCT_SIZE, "run", c.step_run.struct_size = 0);
+    REFUSES(step, STPN_ERROR_SIZE, "time", c.step_run.time = 2);
+    REFUSES(step, STPN_ERROR_SIZE, "time", c.step_run.time = 0);
+    REFUSES(step, STPN_ERROR_SIZE, "batch", c.step_run.batch = -1);
+    REFUSES(step, STPN_ERROR_IMPLEMENTATION, "implementation", c.step_run.implementation = 77);
+    REFUSES(tape_size, STPN_ERROR_SIZE, "batch", c.run.batch = (int64_t)1 << 62);
+    REFUSES(tape_size, STPN_ERROR_SIZE, "time", c.run.time = -7);
+    REFUSES(workspace_size, STPN_ERROR_SIZE, "batch", c.run.batch = INT64_MAX);
+    REFUSES(workspace_size, STPN_ERROR_IMPLEMENTATION, "implementation", c.run.implementation = 77);
+
+    for (int32_t implementation = 1; stpn_implementation_name(implementation); implementation++)
+        if (!stpn_implementation_available(implementation))
+            REFUSES(forward, STPN_ERROR_IMPLEMENTATION, "implementation",
+                    c.run.implementation = implementation);
+}
+
+/* ---- buffers ---- */
+
+static void refuse_null(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_NULL, "y", c.forward.y = NULL);
+    REFUSES(forward, STPN_ERROR_NULL, "x", c.forward.x = NULL);
+    REFUSES(forward, STPN_ERROR_NULL, "parameters", c.forward.parameters = NULL);
+    REFUSES(forward, STPN_ERROR_NULL, "parameters[weight]", c.parameters[0] = NULL);
+    REFUSES(forward, STPN_ERROR_NULL, "parameters[weight_gamma]", c.parameters[3] = NULL);
+    REFUSES(forward, STPN_ERROR_NULL, "workspace", c.forward.workspace = NULL);
+    REFUSES(backward, STPN_ERROR_NULL, "tape", c.backward.tape = NULL);
+    REFUSES(backward, STPN_ERROR_NULL, "workspace", c.backward.workspace = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "x", c.step.x = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "parameters", c.step.parameters = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "state", c.step.state = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "state[h]", c.step_state[0] = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "state[F]", c.step_state[1] = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "parameters[bias]", c.parameters[1] = NULL);
+    REFUSES(step, STPN_ERROR_NULL, "workspace", c.step.workspace = NULL);
+}
+
+static void refuse_struct_sizes(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "buffers", c.forward.struct_size = 0);
+    REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "buffers", c.forward.struct_size -= 8);
+    REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "buffers", c.forward.struct_size += 8);
+    REFUSES(backward, STPN_ERROR_STRUCT_SIZE, "buffers", c.backward.struct_size = sizeof(stpn_step_buffers));
+    REFUSES(step, STPN_ERROR_STRUCT_SIZE, "buffers", c.step.struct_size = SIZE_MAX);
+}
+
+static void refuse_misaligned(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_ALIGNMENT, "y", c.forward.y = shifted(c.forward.y, 1));
+    REFUSES(forward, STPN_ERROR_ALIGNMENT, "x", c.forward.x = shifted(c.forward.x, 2));
+    REFUSES(forward, STPN_ERROR_ALIGNMENT, "parameters[weight]", c.parameters[0] = shifted(c.parameters[0], 3));
+    REFUSES(forward, STPN_ERROR_ALIGNMENT, "state[h]", c.state[0] = shifted(c.state[0], 1));
+    REFUSES(forward, STPN_ERROR_ALIGNMENT, "final_state[F]", c.final_state[1] = shifted(c.final_state[1], 1));
+    REFUSES(backward, STPN_ERROR_ALIGNMENT, "grad_x", c.backward.grad_x = shifted(c.backward.grad_x, 1));
+    REFUSES(backward, STPN_ERROR_ALIGNMENT, "grad_y", c.backward.grad_y = shifted(c.backward.grad_y, 1));
+    REFUSES(backward, STPN_ERROR_ALIGNMENT, "grad_parameters[bias]",
+            c.grad_parameters[1] = shifted(c.grad_parameters[1], 1));
+    REFUSES(backward, STPN_ERROR_ALIGNMENT, "grad_final[h]", c.grad_final[0] = shifted(c.grad_final[0], 1));
+    REFUSES(backward, STPN_ERROR_ALIGNMENT, "grad_state[F]", c.grad_state[1] = shifted(c.grad_state[1], 2));
+    REFUSES(step, STPN_ERROR_ALIGNMENT, "y", c.step.y = shifted(c.step.y, 1));
+    REFUSES(step, STPN_ERROR_ALIGNMENT, "state[F]", c.step_state[1] = shifted(c.step_state[1], 1));
+}
+
+static void refuse_overlap(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.x = c.forward.y);
+    REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.x = shifted(c.forward.y, 4));
+    REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.parameters[1] = c.forward.y);
+    REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.resets = shifted(c.forward.y, 1));
+    REFUSES(forward, STPN_ERROR_OVERLAP, "final_state[F]", c.final_state[1] = shifted(c.state[1], 0));
+    REFUSES(forward, STPN_ERROR_OVERLAP, "tape", c.forward.tape = c.forward.workspace);
+    REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.workspace = c.forward.y);
+    REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_x = c.grad_parameters[0]);
+    REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_y = c.backward.grad_x);
+    REFUSES(backward, STPN_ERROR_OVERLAP, "grad_parameters[weight_lambda]",
+            c.grad_parameters[3] = c.grad_parameters[2]);
+    REFUSES(backward, STPN_ERROR_OVERLAP, "workspace", c.backward.workspace = c.forward.tape);
+    REFUSES(step, STPN_ERROR_OVERLAP, "state[h]", c.step_state[0] = c.step_state[1]);
+    REFUSES(step, STPN_ERROR_OVERLAP, "y", c.step.y = c.step_state[0]);
+    REFUSES(step, STPN_ERROR_OVERLAP, "y", c.step.x = c.step.y);
+}
+
+static void refuse_workspaces(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_WORKSPACE, "workspace_size", c.forward.workspace_size -= 1);
+    REFUSES(forward, STPN_ERROR_WORKSPACE, "workspace_size", c.forward.workspace_size = 0);
+    REFUSES(backward, STPN_ERROR_WORKSPACE, "workspace_size", c.backward.workspace_size -= 1);
+    REFUSES(step, STPN_ERROR_WORKSPACE, "workspace_size", c.step.workspace_size -= 1);
+}
+
+/* A copy of the tape, to be spoiled. */
+static unsigned char *tape_copy(call *c)
+{
+    unsigned char *copy = guarded("copy of tape", c->backward.tape_size, 1);
+    memcpy(copy, c->backward.tape, c->backward.tape_size);
+    c->backward.tape = copy;
+    return copy;
+}
+
+static void refuse_tapes(const problem *p)
+{
+    REFUSES(forward, STPN_ERROR_TAPE, "tape_size", c.forward.tape_size -= 1);
+    REFUSES(forward, STPN_ERROR_TAPE, "tape_size", c.forward.tape_size = 0);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape_size", c.backward.tape_size -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape_size", c.backward.tape_size = 0);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(tape_copy(&c), 0xFF, c.backward.tape_size));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(tape_copy(&c), 0, c.backward.tape_size));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.normalize = STPN_NORMALIZE_POST);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.clamp = 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.bias = 0);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.input_size -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.input_size = 4, c.cell.hidden_size = 3);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.batch -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.time -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.implementation = STPN_PLAIN);
+}
+
+/* ---- descriptions ---- */
+
+#define REFUSED(status, argument, ...)                                                                       \
+    do {                                                                                                     \
+        stpn_error error = {.struct_size = sizeof error};                                                    \
+        test_begin("refused: " #__VA_ARGS__);                                                                \
+        cell = p->cell;                                                                                      \
+        int32_t got = (__VA_ARGS__);                                                                         \
+        EXPECT(got == (status), "%s, not %s", stpn_status_name(got), stpn_status_name(status));              \
+        if (got != STPN_OK)                                                                                  \
+            expect_sentence(&error, argument);                                                               \
+        EXPECT(memcmp(&cell, &p->cell, sizeof cell) == 0, "the cell is changed");                            \
+        test_end();                                                                                          \
+    } while (0)
+
+static void refuse_options(const problem *p)
+{
+    stpn_cell cell = p->cell;
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_cell_init(NULL, STPN_CELL_STPN, &error));
+    REFUSED(STPN_ERROR_OPTION, "cell", stpn_cell_init(&cell, 0, &error));
+    REFUSED(STPN_ERROR_OPTION, "cell", stpn_cell_init(&cell, 99, &error));
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_cell_init_named(NULL, "stpn", &error));
+    REFUSED(STPN_ERROR_NULL, "name", stpn_cell_init_named(&cell, NULL, &error));
+    REFUSED(STPN_ERROR_OPTION, "cell", stpn_cell_init_named(&cell, "lstm", &error));
+    REFUSED(STPN_ERROR_OPTION, "cell", stpn_cell_init_named(&cell, "stp", &error));
+    REFUSED(STPN_ERROR_OPTION, "cell", stpn_cell_init_named(&cell, "stpnr", &error));
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_cell_check(NULL, &error));
+
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_cell_set_name(NULL, "normalize", "pre", &error));
+    REFUSED(STPN_ERROR_NULL, "option", stpn_cell_set_name(&cell, NULL, "pre", &error));
+    REFUSED(STPN_ERROR_OPTION, "normalise", stpn_cell_set_name(&cell, "normalise", "pre", &error));
+    REFUSED(STPN_ERROR_OPTION, "normalize", stpn_cell_set_name(&cell, "normalize", "prä", &error));
+    REFUSED(STPN_ERROR_OPTION, "dtype", stpn_cell_set_name(&cell, "dtype", "float16", &error));
+    REFUSED(STPN_ERROR_OPTION, "dtype", stpn_cell_set_name(&cell, "dtype", NULL, &error));
+    REFUSED(STPN_ERROR_OPTION, "hidden_size", stpn_cell_set_name(&cell, "hidden_size", "many", &error));
+
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_cell_set_number(NULL, "bias", 1, &error));
+    REFUSED(STPN_ERROR_NULL, "option", stpn_cell_set_number(&cell, NULL, 1, &error));
+    REFUSED(STPN_ERROR_OPTION, "learning_rate", stpn_cell_set_number(&cell, "learning_rate", 0.1, &error));
+    REFUSED(STPN_ERROR_OPTION, "bias", stpn_cell_set_number(&cell, "bias", 0.5, &error));
+    REFUSED(STPN_ERROR_OPTION, "bias", stpn_cell_set_number(&cell, "bias", 4294967296.0, &error));
+    REFUSED(STPN_ERROR_SIZE, "hidden_size", stpn_cell_set_number(&cell, "hidden_size", 1.5, &error));
+    REFUSED(STPN_ERROR_SIZE, "hidden_size", stpn_cell_set_number(&cell, "hidden_size", 1e300, &error));
+    REFUSED(STPN_ERROR_SIZE, "hidden_size", stpn_cell_set_number(&cell, "hidden_size", NAN, &error));
+    REFUSED(STPN_ERROR_OPTION, "normalize", stpn_cell_set_number(&cell, "normalize", 3, &error));
+}
+
+static void refuse_queries(const problem *p)
+{
+    stpn_cell cell = p->cell;
+    stpn_array array = {.struct_size = sizeof array}, unsized = {.struct_size = 0};
+    stpn_run run = {.struct_size = sizeof run, .batch = 2, .time = 3};
+    size_t bytes;
+    REFUSED(STPN_ERROR_NULL, "cell", stpn_parameter(NULL, 0, &array, &error));
+    REFUSED(STPN_ERROR_NULL, "array", stpn_parameter(&cell, 0, NULL, &error));
+    REFUSED(STPN_ERROR_STRUCT_SIZE, "array", stpn_parameter(&cell, 0, &unsized, &error));
+    REFUSED(STPN_ERROR_SIZE, "index", stpn_parameter(&cell, -1, &array, &error));
+    REFUSED(STPN_ERROR_SIZE, "index", stpn_parameter(&cell, stpn_parameter_count(&cell), &array, &error));
+    REFUSED(STPN_ERROR_SIZE, "index", stpn_state(&cell, stpn_state_count(&cell), &array, &error));
+    REFUSED(STPN_ERROR_SIZE, "index", stpn_state(&cell, INT32_MIN, &array, &error));
+    REFUSED(STPN_ERROR_NULL, "run", stpn_tape_size(&cell, NULL, &bytes, &error));
+    REFUSED(STPN_ERROR_NULL, "bytes", stpn_tape_size(&cell, &run, NULL, &error));
+    REFUSED(STPN_ERROR_NULL, "bytes", stpn_workspace_size(&cell, &run, STPN_PASS_STEP, NULL, &error));
+    REFUSED(STPN_ERROR_OPTION, "pass", stpn_workspace_size(&cell, &run, 0, &bytes, &error));
+    REFUSED(STPN_ERROR_OPTION, "pass", stpn_workspace_size(&cell, &run, 4, &bytes, &error));
+    REFUSED(STPN_ERROR_NULL, "buffers", stpn_forward(&cell, &run, NULL, &error));
+    REFUSED(STPN_ERROR_NULL, "buffers", stpn_backward(&cell, &run, NULL, &error));
+    run.time = 1;
+    REFUSED(STPN_ERROR_NULL, "buffers", stpn_step(&cell, &run, NULL, &error));
+
+    test_begin("the counts of an invalid description are minus its status");
+    cell.bias = 2;
+    EXPECT(stpn_parameter_count(&cell) == -STPN_ERROR_OPTION, "%d", stpn_parameter_count(&cell));
+    EXPECT(stpn_state_count(&cell) == -STPN_ERROR_OPTION, "%d", stpn_state_count(&cell));
+    EXPECT(stpn_parameter_count(NULL) == -STPN_ERROR_NULL, "%d", stpn_parameter_count(NULL));
+    test_end();
+}
+
+/* ---- the error itself ---- */
+
+static void test_errors(const problem *p)
+{
+    stpn_error error;
+    static call c;
+
+    test_begin("a call that succeeds leaves the error alone");
+    memset(&error, 'z', sizeof error);
+    error.struct_size = sizeof error;
+    stpn_error before = error;
+    EXPECT(stpn_cell_check(&p->cell, &error) == STPN_OK, "the cell is refused");
+    EXPECT(memcmp(&before, &error, sizeof error) == 0, "it is changed");
+    test_end();
+
+    test_begin("an error of unknown size is not written, and the status is still the call's");
+    memset(&error, 'z', sizeof error);
+    error.struct_size = 1;
+    before = error;
+    stpn_cell cell = p->cell;
+    cell.bias = 2;
+    EXPECT(stpn_cell_check(&cell, &error) != STPN_OK, "the cell is accepted");
+    EXPECT(memcmp(&before, &error, sizeof error) == 0, "it is written");
+    test_end();
+
+    test_begin("a long name is cut, not overrun");
+    char name[4096];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    struct {
+        stpn_error error;
+        unsigned char canary[64];
+    } guardian = {.error = {.struct_size = sizeof guardian.error}};
+    memset(guardian.canary, 0xA5, sizeof guardian.canary);
+    cell = p->cell;
+    EXPECT(stpn_cell_set_name(&cell, name, name, &guardian.error) == STPN_ERROR_OPTION, "accepted");
+    EXPECT(memchr(guardian.error.argument, 0, sizeof guardian.error.argument) != NULL,
+           "the argument has no end");
+    EXPECT(memchr(guardian.error.message, 0, sizeof guardian.error.message) != NULL,
+           "the message has no end");
+    for (size_t i = 0; i < sizeof guardian.canary; i++)
+        EXPECT(guardian.canary[i] == 0xA5, "written past its end");
+    test_end();
+
+    test_begin("a message says what was expected and what came");
+    call_open(&c, p, STPN_FLOAT32, STPN_BASELINE, 1);
+    c.forward.workspace_size = 17;
+    EXPECT(stpn_forward(&c.cell, &c.run, &c.forward, &c.error) == STPN_ERROR_WORKSPACE, "accepted");
+    EXPECT(strstr(c.error.message, "17") != NULL, "'%s' does not say what came", c.error.message);
+    c.cell.hidden_size = -29;
+    EXPECT(stpn_cell_check(&c.cell, &c.error) == STPN_ERROR_SIZE, "accepted");
+    EXPECT(strstr(c.error.message, "-29") != NULL, "'%s' does not say what came", c.error.message);
+    test_end();
+}
+
+void test_refusals(void)
+{
+    const problem_options options = {
+        .normalize = "pre", .clamp = INFINITY, .bias = true, .state = true, .resets = true};
+    problem p;
+    problem_draw(&p, 2, 3, 5, 4, options, 11);
+    refuse_cells(&p);
+    refuse_runs(&p);
+    refuse_null(&p);
+    refuse_struct_sizes(&p);
+    refuse_misaligned(&p);
+    refuse_overlap(&p);
+    refuse_workspaces(&p);
+    refuse_tapes(&p);
+    refuse_options(&p);
+    refuse_queries(&p);
+    test_errors(&p);
+    problem_free(&p);
+}

@@ -1,0 +1,1 @@
+"""Benchmarks of stpn_swift against the same networks elsewhere: `make bench`, or `python -m benchmarks --help`."""

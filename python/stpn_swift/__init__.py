@@ -1,0 +1,28 @@
+"""Short-term plasticity neurons for NumPy and PyTorch, computed forward and backward by a Swift kernel.
+
+    import numpy as np
+    import stpn_swift
+
+    cell = stpn_swift.STPNR(37, 11, seed=0)
+    y, state, tape = cell.forward(np.zeros((128, 9, 37), np.float32))
+    grads = cell.backward(tape, np.ones_like(y))
+
+`stpn_swift.torch` holds the same cells as modules of PyTorch.
+"""
+
+from ._kernel import __version__, get_num_threads, set_num_threads
+from .cell import Cell, Grads, State, Tape
+from .cells import STPNR
+from .runtime import show_config
+
+__all__ = [
+    "STPNR",
+    "Cell",
+    "Grads",
+    "State",
+    "Tape",
+    "__version__",
+    "get_num_threads",
+    "set_num_threads",
+    "show_config",
+]

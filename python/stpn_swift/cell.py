@@ -1,0 +1,253 @@
+"""What all cells have in common: parameters, states and calls on NumPy arrays."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from . import _kernel
+
+Array = NDArray[Any]
+State = dict[str, Array]
+
+
+class Grads(NamedTuple):
+    """Gradients of a loss: for the inputs `x` (B,T,I), the initial `state` and the `params`, these two by
+    name."""
+
+    x: Array
+    state: State
+    params: dict[str, Array]
+
+
+class Tape:
+    """What `Cell.backward` needs of one call of `Cell.forward`: its inputs and parameters as they were in
+    that call, and a few numbers for each step and neuron. Good for one backward call of the cell that made
+    it."""
+
+    __slots__ = ("_batch", "_implementation", "_kernel", "_memory", "_time")
+
+    def __init__(self, kernel: _kernel.Cell, batch: int, time: int, implementation: str | None) -> None:
+        self._kernel = kernel
+        self._batch = batch
+        self._time = time
+        self._implementation = implementation
+        self._memory: Array | None = np.empty(kernel.tape_size(batch, time, implementation), np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the tape holds, in bytes: 0 after its backward call."""
+        return 0 if self._memory is None else self._memory.nbytes
+
+
+class Cell:
+    """A recurrent cell of plastic synapses; the base of the cells in `stpn_swift`.
+
+    Arrays are of the cell's dtype, without exception: nothing is cast. Inputs may have any strides and are
+    copied where they are not C-contiguous; arrays that a call writes to must be. B is the batch, T the time,
+    I the input size and H the hidden size. Any number of threads may call a cell at once.
+
+    Attributes
+    ----------
+    params
+        The parameters by their names in docs/cells.md. Entries may be replaced by arrays of the same shape
+        and dtype.
+    dtype, input_size, hidden_size
+        As given.
+    threads
+        At most so many threads for a call of this cell; 0, the default: `get_num_threads()`.
+    implementation
+        The name of the kernel's implementation to use, one that `show_config()` lists; None, the default: the
+        fastest.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], dtype: DTypeLike, seed: int | np.random.Generator | None
+    ) -> None:
+        options = {name: _python_scalar(value) for name, value in config.items()}
+        self._kernel = _kernel.Cell(options, _dtype_name(dtype))
+        self.dtype = np.dtype(self._kernel.dtype)
+        self.input_size: int = options["input_size"]
+        self.hidden_size: int = options["hidden_size"]
+        self.threads = 0
+        self.implementation: str | None = None
+        random = np.random.default_rng(seed)
+        self.params: dict[str, Array] = {
+            name: random.uniform(low, high, shape).astype(self.dtype)
+            for name, shape, low, high in self._kernel.parameters
+        }
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options of the cell, as a dict that JSON can hold."""
+        return self._kernel.config
+
+    def initial_state(self, batch: int) -> State:
+        """The state that a sequence begins with where none is given: zeros (B,...) by the names of
+        docs/cells.md.
+
+        Raises ValueError where the batch is negative or enormous.
+        """
+        return {name: np.zeros(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()}
+
+    def __call__(
+        self, x: Array, state: State | None = None, resets: Array | None = None
+    ) -> tuple[Array, State]:
+        """Runs whole sequences; as `forward`, for inference."""
+        batch, time = self._kernel.sequence_sizes(x)
+        return self._forward(batch, time, x, state, resets, None)
+
+    def forward(
+        self, x: Array, state: State | None = None, resets: Array | None = None
+    ) -> tuple[Array, State, Tape]:
+        """Runs whole sequences, and keeps what `backward` needs.
+
+        Parameters
+        ----------
+        x
+            (B,T,I).
+        state
+            The state before the first step, by name; None: zeros. It is not changed.
+        resets
+            (B,T) of bool or uint8: where it is set, every state of the sample is zeroed before that step.
+
+        Returns
+        -------
+        y
+            (B,T,H), the activations.
+        state
+            The state after the last step.
+        tape
+            For one call of `backward`.
+
+        Raises
+        ------
+        TypeError
+            An argument is no array, or of another dtype than the cell.
+        ValueError
+            An argument has another shape, or a dict other entries, than the cell's.
+        """
+        batch, time = self._kernel.sequence_sizes(x)
+        tape = Tape(self._kernel, batch, time, self.implementation)
+        y, final_state = self._forward(batch, time, x, state, resets, tape._memory)
+        return y, final_state, tape
+
+    def _forward(
+        self, batch: int, time: int, x: Array, state: State | None, resets: Array | None, tape: Array | None
+    ) -> tuple[Array, State]:
+        y = np.empty((batch, time, self.hidden_size), self.dtype)
+        final_state = {
+            name: np.empty(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()
+        }
+        self._kernel.forward(
+            y, final_state, x, self.params, state, resets, tape, self.threads, self.implementation
+        )
+        return y, final_state
+
+    def backward(self, tape: Tape, grad_y: Array | None, grad_state: dict[str, Any] | None = None) -> Grads:
+        """Goes back through a whole `forward` call: gradients for its inputs, its initial state and its
+        parameters.
+
+        The gradients are those of the call as it was, whatever became of the parameters since. Resets pass
+        none.
+
+        Parameters
+        ----------
+        tape
+            Of a `forward` call of this cell; it is used up.
+        grad_y
+            (B,T,H), the gradient of the loss for y; None: 0.
+        grad_state
+            The gradients of the loss for the final state, by name; None, a missing entry or one that is None:
+            0.
+
+        Raises
+        ------
+        TypeError
+            An argument is no array, or of another dtype than the cell.
+        ValueError
+            The tape is of another cell or was used before; an argument has another shape or other entries
+            than the cell's.
+        """
+        memory = self._memory_of(tape)
+        grads = Grads(
+            np.empty((tape._batch, tape._time, self.input_size), self.dtype),
+            {
+                name: np.empty(shape, self.dtype)
+                for name, shape in self._kernel.state_shapes(tape._batch).items()
+            },
+            {name: np.empty(shape, self.dtype) for name, shape, _, _ in self._kernel.parameters},
+        )
+        self._kernel.backward(
+            grads.x,
+            grads.params,
+            grads.state,
+            grad_y,
+            grad_state,
+            memory,
+            tape._batch,
+            tape._time,
+            self.threads,
+            tape._implementation,
+        )
+        tape._memory = None
+        return grads
+
+    def _memory_of(self, tape: Tape) -> Array:
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape: expected a Tape, got {type(tape).__name__}")
+        if tape._kernel is not self._kernel:
+            raise ValueError("tape: expected one that forward of this cell returned, got one of another cell")
+        if tape._memory is None:
+            raise ValueError(
+                "tape: expected one that was not used, got one that went through backward before"
+            )
+        return tape._memory
+
+    def step(self, x_t: Array, state: State, out: Array | None = None) -> Array:
+        """Runs one step in place, without gradients, for rollouts.
+
+        Parameters
+        ----------
+        x_t
+            (B,I).
+        state
+            Its arrays are replaced by the state after the step: C-contiguous, writable, none overlapping
+            another argument.
+        out
+            (B,H), where y is written to, under the same conditions; None: a new array.
+
+        Returns
+        -------
+        y
+            (B,H), the activations.
+
+        Raises
+        ------
+        TypeError
+            An argument is no array, or of another dtype than the cell.
+        ValueError
+            An argument has another shape, or a dict other entries, than the cell's; the state or `out` cannot
+            be written in place.
+        """
+        kernel = self._kernel
+        if out is None:
+            out = np.empty((kernel.step_size(x_t), self.hidden_size), self.dtype)
+        kernel.step(out, state, x_t, self.params, self.threads, self.implementation)
+        return out
+
+    def __repr__(self) -> str:
+        options = {name: value for name, value in self.config.items() if name != "cell"}
+        options["dtype"] = self.dtype.name
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+
+
+def _dtype_name(dtype: DTypeLike) -> str | None:
+    """The kernel refuses what it does not know by name: other byte orders, and None, NumPy's float64."""
+    return dtype if dtype is None or isinstance(dtype, str) else str(np.dtype(dtype))
+
+
+def _python_scalar(value: Any) -> Any:
+    """An option as JSON can hold it."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,49 @@
+"""Builds the extension: the Swift kernel as a static library, and the C bridge linked with it. See pyproject.toml."""
+
+import re
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from build_kernel import HEADERS, BuildError, build  # noqa: E402  (the folder of setup.py is not on the path of an isolated build)
+
+
+class BuildWithKernel(build_ext):
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            library = build(Path(self.build_temp).resolve() / "kernel")
+        except BuildError as error:
+            sys.exit(f"error: {error}")
+        ext.extra_objects = [str(library)]
+        super().build_extension(ext)
+
+
+def version() -> str:
+    header = (ROOT / "Sources" / "CSTPN" / "include" / "stpn.h").read_text()
+    found = re.search(r'#define STPN_VERSION_STRING "([^"]+)"', header)
+    assert found is not None, "stpn.h defines no STPN_VERSION_STRING"
+    return found[1]
+
+
+extension = Extension(
+    "stpn_swift._kernel",
+    sources=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources" / "CPyBridge").glob("*.c"))],
+    depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources").rglob("*")) if path.is_file()],
+    include_dirs=[str(headers.relative_to(ROOT)) for headers in HEADERS[:1]],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],
+    py_limited_api=True,
+    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
+    extra_link_args=["-pthread", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"] if sys.platform == "linux" else [],
+)
+
+setup(
+    version=version(),
+    ext_modules=[extension],
+    cmdclass={"build_ext": BuildWithKernel},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
