@@ -26,6 +26,11 @@ struct STPN: CellDescription, Equatable {
     /// K, the width of the presynaptic vector v = [x_t, h_{t-1}].
     var presynapticSize: Int { inputSize + hiddenSize }
 
+    var normalizes: Bool { normalize != .none }
+    var dividesBefore: Bool { normalize == .pre }
+    var dividesAfter: Bool { normalize == .post }
+    var clips: Bool { clamp < .infinity }
+
     enum Parameter: Int { case weight, bias, weightLambda, weightGamma }
     enum State: Int { case h, F }
 

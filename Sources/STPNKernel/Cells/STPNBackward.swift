@@ -1,6 +1,6 @@
 /// A block of samples of the fast STPN on its way back.
-struct STPNBackward<Number: Real, R: STPNRule>: BackwardBlock {
-    typealias Cell = STPNFast<Number, R>
+struct STPNBackward<Number: Real>: BackwardBlock {
+    typealias Cell = STPNFast<Number>
     typealias Gradients = Cell.Rows
     typealias Pointer = UnsafeMutablePointer<Number>
 
@@ -83,7 +83,7 @@ struct STPNBackward<Number: Real, R: STPNRule>: BackwardBlock {
             let row = synapses(s, j, 0)
             var first = 0
             for step in 0...steps.count where step == steps.count || reset(steps.lowerBound + step) {
-                replay(row, v, j, first..<step)
+                cell.description.withRule(Replay(block: self, row: row, v: v, j: j, steps: first..<step))
                 if step < steps.count { (row + step * cell.Kp).zero(cell.Kp) }
                 first = step
             }
@@ -93,27 +93,42 @@ struct STPNBackward<Number: Real, R: STPNRule>: BackwardBlock {
     /// h_j and the scale of F̃ of every step.
     private func gatherRow(_ b: Int, _ j: Int, _ steps: Range<Int>) {
         for (i, t) in steps.enumerated() {
-            rowH[i] = trace.h[trace.row(b, t) * cell.Hp + j]
-            if R.dividesBefore { rowScale[i] = trace.inverse[trace.row(b, t) * cell.Hp + j] }
-            if R.dividesAfter { rowScale[i] = trace.scale[trace.scaleRow(b, t) * cell.Hp + j] }
+            let row = trace.row(b, t) * cell.Hp + j
+            rowH[i] = trace.h[row]
+            rowScale[i] =
+                if cell.description.dividesBefore {
+                    trace.inverse[row]
+                } else if cell.description.dividesAfter {
+                    trace.scale[trace.scaleRow(b, t) * cell.Hp + j]
+                } else {
+                    1
+                }
         }
     }
 
-    /// One row through steps without a reset between them: `row` (steps + 1, Kp), `v` (steps, Kp).
-    private func replay(_ row: Pointer, _ v: Pointer, _ j: Int, _ steps: Range<Int>) {
-        let Kp = cell.Kp
-        var k = 0
-        while k < Kp {
-            let lambda = (parameters.lambda + j &* Kp).lanes(k)
-            let gamma = (parameters.gamma + j &* Kp).lanes(k)
-            var x = (row + steps.lowerBound &* Kp).lanes(k)
-            for step in steps {
-                x = updated(
-                    x, lambda: lambda, gamma: gamma, u: (v + step &* Kp).lanes(k), h: rowH[step],
-                    scale: R.dividesBefore || R.dividesAfter ? rowScale[step] : 1, clamp: cell.clamp, R.self)
-                (row + (step &+ 1) &* Kp).store(x, k)
+    /// One row through steps without a reset between them, a vector at a time and so without loads of what it was.
+    private struct Replay: STPNRulePass {
+        let block: STPNBackward
+        let row: Pointer  // (steps + 1, Kp)
+        let v: Pointer  // (steps, Kp)
+        let j: Int
+        let steps: Range<Int>
+
+        func run<R: STPNRule>(_: R.Type) {
+            let (Kp, parameters) = (block.cell.Kp, block.parameters)
+            var k = 0
+            while k < Kp {
+                let lambda = (parameters.lambda + j &* Kp).lanes(k)
+                let gamma = (parameters.gamma + j &* Kp).lanes(k)
+                var x = (row + steps.lowerBound &* Kp).lanes(k)
+                for step in steps {
+                    x = updated(
+                        x, lambda: lambda, gamma: gamma, u: (v + step &* Kp).lanes(k), h: block.rowH[step],
+                        scale: block.rowScale[step], clamp: block.cell.clamp, R.self)
+                    (row + (step &+ 1) &* Kp).store(x, k)
+                }
+                k &+= Number.Lanes.scalarCount
             }
-            k &+= Number.Lanes.scalarCount
         }
     }
 
@@ -142,17 +157,17 @@ struct STPNBackward<Number: Real, R: STPNRule>: BackwardBlock {
         let row = trace.row(b, t) * Hp
         if let gradY { (gradH + s * Hp).add(gradY, cell.H) }
         hebb.add(s * Hp, cell.H)
-        if R.dividesBefore { decay.add(s * Hp, cell.H) }
+        if cell.description.dividesBefore { decay.add(s * Hp, cell.H) }
         var j = 0
         while j < Hp {
             let h = (trace.h + row).lanes(j)
             let P = hebb.lanes(s * Hp + j)
             let ga = ((gradH + s * Hp).lanes(j) + P) * (1 - h * h)
             gradients.bias.store(gradients.bias.lanes(j) + ga, j)
-            if R.normalizes {
+            if cell.description.normalizes {
                 let inverse = (trace.inverse + row).lanes(j)
                 var products = ga * (trace.ratio + row).lanes(j)
-                if R.dividesBefore { products += decay.lanes(s * Hp + j) - h * P }
+                if cell.description.dividesBefore { products += decay.lanes(s * Hp + j) - h * P }
                 (gradDot + s * Hp).store(ga * inverse, j)
                 (gradNorm + s * Hp).store(-products * inverse * unit(inverse, Number.self), j)
             } else {
@@ -165,40 +180,54 @@ struct STPNBackward<Number: Real, R: STPNRule>: BackwardBlock {
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
-        let (Kp, Hp) = (cell.Kp, cell.Hp)
-        let now = P.reads ? trace.row(b, t) : 0
-        let before = P.updates ? trace.row(b, t - 1) : 0
-        let scales = R.dividesAfter ? trace.scaleRow(b, t) : 0
-        // Behind the last step there is no presynaptic vector to read: the one that has just been used is the next to leave.
-        let ended = P.reads ? gradU : gradV
-        for j in 0..<cell.H {
-            let postScale = InlineArray<N, Number> { i in
-                R.dividesAfter ? trace.scale[(scales &+ i &* (trace.slots &+ 1)) &* Hp &+ j] : 1
-            }
-            let nextScale = InlineArray<N, Number> { i in
-                R.dividesBefore && P.reads ? trace.inverse[(now &+ i &* trace.slots) &* Hp &+ j] : postScale[i]
-            }
-            let row = STPNRow<Number, N>(
-                width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
-                gamma: parameters.gamma + j &* Kp, clamp: cell.clamp,
-                X: synapses(s, j, t &- origin), stateStride: cell.H &* (steps &+ 1) &* Kp,
-                v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
-                h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
-                scale: nextScale)
-            let adjoint = STPNAdjointRow<Number, N>(
-                row: row, gradX: gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
-                gradV: gradV + s &* Kp, gradU: ended + s &* Kp, gradRowStride: Kp,
-                gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
-                gradGamma: gradients.gamma + j &* Kp,
-                gradDot: InlineArray { i in gradDot[(s &+ i) &* Hp &+ j] },
-                gradNorm: InlineArray { i in gradNorm[(s &+ i) &* Hp &+ j] },
-                nextScale: nextScale, postScale: postScale,
-                postUnit: InlineArray { i in R.dividesAfter ? unit(postScale[i]) : 0 })
-            let sums = adjoint.retreat(R.self, P.self)
-            if P.updates {
-                for i in 0..<N {
-                    hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
-                    if R.dividesBefore { decay.store(sums.decay[i], (s &+ i) &* Hp &+ j) }
+        cell.description.withRule(Pass<P, N>(block: self, gradients: gradients, s: s, b: b, t: t, origin: origin))
+    }
+
+    private struct Pass<P: Phase, let N: Int>: STPNRulePass {
+        let block: STPNBackward
+        let gradients: Gradients
+        let s: Int
+        let b: Int
+        let t: Int
+        let origin: Int
+
+        func run<R: STPNRule>(_: R.Type) {
+            let (cell, trace) = (block.cell, block.trace)
+            let (Kp, Hp) = (cell.Kp, cell.Hp)
+            let now = P.reads ? trace.row(b, t) : 0
+            let before = P.updates ? trace.row(b, t - 1) : 0
+            let scales = R.dividesAfter ? trace.scaleRow(b, t) : 0
+            // Behind the last step there is no presynaptic vector to read: the one that has just been used is the next to leave.
+            let ended = P.reads ? block.gradU : block.gradV
+            for j in 0..<cell.H {
+                let postScale = InlineArray<N, Number> { i in
+                    R.dividesAfter ? trace.scale[(scales &+ i &* (trace.slots &+ 1)) &* Hp &+ j] : 1
+                }
+                let nextScale = InlineArray<N, Number> { i in
+                    R.dividesBefore && P.reads ? trace.inverse[(now &+ i &* trace.slots) &* Hp &+ j] : postScale[i]
+                }
+                let row = STPNRow<Number, N>(
+                    width: Kp, weight: block.parameters.weight + j &* Kp, lambda: block.parameters.lambda + j &* Kp,
+                    gamma: block.parameters.gamma + j &* Kp, clamp: cell.clamp,
+                    X: block.synapses(s, j, t &- origin), stateStride: cell.H &* (block.steps &+ 1) &* Kp,
+                    v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
+                    h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
+                    scale: nextScale)
+                let adjoint = STPNAdjointRow<Number, N>(
+                    row: row, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
+                    gradV: block.gradV + s &* Kp, gradU: ended + s &* Kp, gradRowStride: Kp,
+                    gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
+                    gradGamma: gradients.gamma + j &* Kp,
+                    gradDot: InlineArray { i in block.gradDot[(s &+ i) &* Hp &+ j] },
+                    gradNorm: InlineArray { i in block.gradNorm[(s &+ i) &* Hp &+ j] },
+                    nextScale: nextScale, postScale: postScale,
+                    postUnit: InlineArray { i in R.dividesAfter ? unit(postScale[i]) : 0 })
+                let sums = adjoint.retreat(R.self, P.self)
+                if P.updates {
+                    for i in 0..<N {
+                        block.hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
+                        if R.dividesBefore { block.decay.store(sums.decay[i], (s &+ i) &* Hp &+ j) }
+                    }
                 }
             }
         }

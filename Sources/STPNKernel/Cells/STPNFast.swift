@@ -1,6 +1,6 @@
 /// Short-term plasticity neurons for the fast kernel: memory, and what is done once per row and not per synapse.
 /// The arithmetic of the synapses is in Rules/.
-struct STPNFast<Number: Real, R: STPNRule>: FastCell {
+struct STPNFast<Number: Real>: FastCell {
     typealias Pointer = UnsafeMutablePointer<Number>
 
     let description: STPN
@@ -75,25 +75,25 @@ struct STPNFast<Number: Real, R: STPNRule>: FastCell {
     }
 
     func trace(_ arena: inout Arena, samples: Int, slots: Int) -> Trace {
-        let norms = R.normalizes ? samples : 0
-        let scales = R.dividesAfter ? samples : 0
+        let norms = description.normalizes ? samples : 0
+        let scales = description.dividesAfter ? samples : 0
         return Trace(
             slots: slots, v: arena.take(Number.self, samples, slots, Kp),
             h: arena.take(Number.self, samples, slots, Hp), ratio: arena.take(Number.self, norms, slots, Hp),
             inverse: arena.take(Number.self, norms, slots, Hp), scale: arena.take(Number.self, scales, slots + 1, Hp))
     }
 
-    var traceHoldsEnd: Bool { R.dividesAfter }
+    var traceHoldsEnd: Bool { description.dividesAfter }
 
     func forwardBlock(
         _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int
-    ) -> STPNForward<Number, R> {
+    ) -> STPNForward<Number> {
         STPNForward(self, &arena, parameters, trace, samples: samples)
     }
 
     func backwardBlock(
         _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int, steps: Int, segments: Int
-    ) -> STPNBackward<Number, R> {
+    ) -> STPNBackward<Number> {
         STPNBackward(self, &arena, parameters, trace, samples: samples, steps: steps, segments: segments)
     }
 

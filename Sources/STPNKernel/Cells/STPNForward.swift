@@ -1,6 +1,6 @@
 /// A block of samples of the fast STPN on its way forward.
-struct STPNForward<Number: Real, R: STPNRule>: ForwardBlock {
-    typealias Cell = STPNFast<Number, R>
+struct STPNForward<Number: Real>: ForwardBlock {
+    typealias Cell = STPNFast<Number>
     typealias Pointer = UnsafeMutablePointer<Number>
 
     private let cell: Cell
@@ -49,25 +49,37 @@ struct STPNForward<Number: Real, R: STPNRule>: ForwardBlock {
     }
 
     func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int) {
-        let (Kp, Hp) = (cell.Kp, cell.Hp)
-        let now = P.reads ? trace.row(b, t) : 0
-        let before = P.updates ? trace.row(b, t - 1) : 0
-        for j in 0..<cell.H {
-            let row = STPNRow<Number, N>(
-                width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
-                gamma: parameters.gamma + j &* Kp, clamp: cell.clamp,
-                X: X + s &* cell.synapses + j &* Kp, stateStride: cell.synapses,
-                v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
-                h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
-                scale: InlineArray { i in scale[(s &+ i) &* Hp &+ j] })
-            let sums = row.advance(R.self, P.self)
-            for i in 0..<N {
-                let sj = (s &+ i) &* Hp &+ j
-                if P.reads {
-                    dot.store(sums.dot[i], sj)
-                    if R.normalizes { squares.store(sums.squares[i], sj) }
+        cell.description.withRule(Pass<P, N>(block: self, s: s, b: b, t: t))
+    }
+
+    private struct Pass<P: Phase, let N: Int>: STPNRulePass {
+        let block: STPNForward
+        let s: Int
+        let b: Int
+        let t: Int
+
+        func run<R: STPNRule>(_: R.Type) {
+            let (cell, parameters, trace) = (block.cell, block.parameters, block.trace)
+            let (Kp, Hp) = (cell.Kp, cell.Hp)
+            let now = P.reads ? trace.row(b, t) : 0
+            let before = P.updates ? trace.row(b, t - 1) : 0
+            for j in 0..<cell.H {
+                let row = STPNRow<Number, N>(
+                    width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
+                    gamma: parameters.gamma + j &* Kp, clamp: cell.clamp,
+                    X: block.X + s &* cell.synapses + j &* Kp, stateStride: cell.synapses,
+                    v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
+                    h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
+                    scale: InlineArray { i in block.scale[(s &+ i) &* Hp &+ j] })
+                let sums = row.advance(R.self, P.self)
+                for i in 0..<N {
+                    let sj = (s &+ i) &* Hp &+ j
+                    if P.reads {
+                        block.dot.store(sums.dot[i], sj)
+                        if R.normalizes { block.squares.store(sums.squares[i], sj) }
+                    }
+                    if R.dividesAfter { block.scale[sj] = sums.scale[i] }
                 }
-                if R.dividesAfter { scale[sj] = sums.scale[i] }
             }
         }
     }
@@ -77,17 +89,17 @@ struct STPNForward<Number: Real, R: STPNRule>: ForwardBlock {
         let row = trace.row(b, t) * Hp
         let h = trace.h + row
         dot.add(s * Hp, H)
-        if R.normalizes { squares.add(s * Hp, H) }
-        if R.dividesAfter { keepScale(s, b, t) }
+        if cell.description.normalizes { squares.add(s * Hp, H) }
+        if cell.description.dividesAfter { keepScale(s, b, t) }
         var j = 0
         while j < Hp {
             var a = dot.lanes(s * Hp + j)
-            if R.normalizes {
+            if cell.description.normalizes {
                 let inverse = inverse(squares.lanes(s * Hp + j).squareRoot(), Number.self)
                 a *= inverse
                 (trace.ratio + row).store(a, j)
                 (trace.inverse + row).store(inverse, j)
-                if R.dividesBefore { (scale + s * Hp).store(inverse, j) }
+                if cell.description.dividesBefore { (scale + s * Hp).store(inverse, j) }
             }
             h.store(tanh(a + parameters.bias.lanes(j), Number.self), j)
             j += Number.Lanes.scalarCount
@@ -101,11 +113,11 @@ struct STPNForward<Number: Real, R: STPNRule>: ForwardBlock {
     }
 
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
-        if R.dividesAfter { keepScale(s, b, t + 1) }
+        if cell.description.dividesAfter { keepScale(s, b, t + 1) }
         state(STPN.State.h.rawValue)?.copy(trace.h + trace.row(b, t) * cell.Hp, cell.H)
         guard let F = state(STPN.State.F.rawValue) else { return }
         for j in 0..<cell.H {
-            let factor = R.dividesAfter ? scale[s * cell.Hp + j] : 1
+            let factor = cell.description.dividesAfter ? scale[s * cell.Hp + j] : 1
             (F + j * cell.K).copy(X + s * cell.synapses + j * cell.Kp, cell.K, times: factor)
         }
     }

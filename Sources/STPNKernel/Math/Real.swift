@@ -26,6 +26,10 @@ protocol Real: SIMDNumber {
     /// The sums of the four quarters of a vector, element by element: the first step of a horizontal sum.
     static func quarterSums(_ v: Lanes) -> SIMD4<Self>
 
+    /// `yes` where a < b, else `no`, also where one of them is NaN. The only comparison of the fast kernel: in generic code
+    /// SIMD's own are loops over the elements.
+    static func select(_ a: Lanes, lessThan b: Lanes, _ yes: Lanes, else no: Lanes) -> Lanes
+
     static func libmTanh(_ x: Self) -> Self
 }
 
@@ -46,6 +50,13 @@ extension Float: Real {
     @inline(__always) static var rowUnit: Int { 16 }
     @inline(__always) static var expTerms: Int { 7 }
     @inline(__always) static func libmTanh(_ x: Float) -> Float { stpn_platform_tanhf(x) }
+
+    @inline(__always)
+    static func select(
+        _ a: FloatLanes, lessThan b: FloatLanes, _ yes: FloatLanes, else no: FloatLanes
+    ) -> FloatLanes {
+        no.replacing(with: yes, where: a .< b)
+    }
 
     @inline(__always) static func powerOfTwo(_ n: FloatLanes) -> FloatLanes {
         // Adding 1.5·2²³ leaves the whole number in the low bits of the significand; the exponent's bias joins it there.
@@ -72,6 +83,13 @@ extension Double: Real {
     @inline(__always) static var rowUnit: Int { 8 }
     @inline(__always) static var expTerms: Int { 13 }
     @inline(__always) static func libmTanh(_ x: Double) -> Double { stpn_platform_tanh(x) }
+
+    @inline(__always)
+    static func select(
+        _ a: DoubleLanes, lessThan b: DoubleLanes, _ yes: DoubleLanes, else no: DoubleLanes
+    ) -> DoubleLanes {
+        no.replacing(with: yes, where: a .< b)
+    }
 
     @inline(__always) static func powerOfTwo(_ n: DoubleLanes) -> DoubleLanes {
         // As for Float, with 1.5·2⁵².

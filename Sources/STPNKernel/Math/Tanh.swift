@@ -5,9 +5,10 @@
 @inline(__always)
 func tanh<T: Real>(_ x: T.Lanes, _: T.Type) -> T.Lanes {
     typealias V = T.Lanes
-    let magnitude = x.replacing(with: -x, where: x .< 0)
+    let magnitude = T.select(x, lessThan: .zero, -x, else: x)
     // From 20 on tanh is 1 in both precisions; a bound keeps 2ⁿ in range. NaN fails the comparison and passes.
-    let z = magnitude.replacing(with: V(repeating: 20), where: magnitude .> 20) * 2
+    let bound = V(repeating: 20)
+    let z = T.select(bound, lessThan: magnitude, bound, else: magnitude) * 2
 
     let n = (z * T(1.44269504088896340736)).rounded(.toNearestOrEven)
     // ln2 in two parts: the first has few enough bits for n times it to be exact.
@@ -22,9 +23,8 @@ func tanh<T: Real>(_ x: T.Lanes, _: T.Type) -> T.Lanes {
     let e = fma(scale, series * r, scale - 1)
 
     let result = e / (e + 2)
-    // x is returned where it is zero, for its sign, and where it is NaN.
-    let signed = result.replacing(with: -result, where: x .< 0)
-    return signed.replacing(with: x, where: .!((x .< 0) .| (x .> 0)))
+    // x itself where it is zero, for its sign, and where it is NaN.
+    return T.select(.zero, lessThan: x, result, else: T.select(x, lessThan: .zero, -result, else: x))
 }
 
 @inline(__always)

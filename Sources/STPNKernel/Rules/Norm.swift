@@ -10,7 +10,8 @@ func inverse<T: Real>(_ norm: T) -> T {
 
 @inline(__always)
 func inverse<T: Real>(_ norm: T.Lanes, _: T.Type) -> T.Lanes {
-    (1 / (norm + epsilon(T.self))).replacing(with: 0, where: norm .== 0)
+    // Where the norm is not above 0 it is 0, or NaN, and stands for its inverse.
+    T.select(.zero, lessThan: norm, 1 / (norm + epsilon(T.self)), else: norm)
 }
 
 /// 1 / norm, the factor of G in the derivative of the norm, from 1 / n = 1 / (norm + 1e-16): so a tape needs one of them.
@@ -24,5 +25,6 @@ func unit<T: Real>(_ inverse: T) -> T {
 @inline(__always)
 func unit<T: Real>(_ inverse: T.Lanes, _: T.Type) -> T.Lanes {
     let share = 1 - epsilon(T.self) * inverse
-    return (inverse / share).replacing(with: 0, where: share .<= 0)
+    // 0 where the share is not above 0, NaN where it is NaN.
+    return T.select(.zero, lessThan: share, inverse / share, else: share - share)
 }

@@ -18,11 +18,33 @@ protocol Flag { static var value: Bool { get } }
 enum Yes: Flag { @inline(__always) static var value: Bool { true } }
 enum No: Flag { @inline(__always) static var value: Bool { false } }
 
-enum STPNRuleOf<Normalizes: Flag, Before: Flag, After: Flag, Clips: Flag>: STPNRule {
+enum RuleOf<Normalizes: Flag, Before: Flag, After: Flag, Clips: Flag>: STPNRule {
     @inline(__always) static var normalizes: Bool { Normalizes.value }
     @inline(__always) static var dividesBefore: Bool { Before.value }
     @inline(__always) static var dividesAfter: Bool { After.value }
     @inline(__always) static var clips: Bool { Clips.value }
+}
+
+/// A pass over synapses that waits for its rule.
+protocol STPNRulePass {
+    func run<R: STPNRule>(_: R.Type)
+}
+
+extension STPN {
+    /// Runs a pass with the rule that the options make. Here they become types; what is done per row and not per synapse
+    /// asks the options themselves.
+    func withRule<P: STPNRulePass>(_ pass: P) {
+        clips ? withRule(pass, Yes.self) : withRule(pass, No.self)
+    }
+
+    private func withRule<P: STPNRulePass, Clips: Flag>(_ pass: P, _: Clips.Type) {
+        switch normalize {
+        case .none: pass.run(RuleOf<No, No, No, Clips>.self)
+        case .output: pass.run(RuleOf<Yes, No, No, Clips>.self)
+        case .pre: pass.run(RuleOf<Yes, Yes, No, Clips>.self)
+        case .post: pass.run(RuleOf<Yes, No, Yes, Clips>.self)
+        }
+    }
 }
 
 /// Which parts of a step a pass over the synapses does: the update that ends a step and the read that begins the next are
@@ -68,8 +90,8 @@ struct STPNRow<T: Real, let N: Int> {
 private func clip<T: Real, R: STPNRule>(_ value: T.Lanes, _ clamp: T, _: R.Type) -> T.Lanes {
     guard R.clips else { return value }
     let top = T.Lanes(repeating: clamp)
-    let cut = value.replacing(with: top, where: value .> top)
-    return cut.replacing(with: -top, where: cut .< -top)
+    let cut = T.select(top, lessThan: value, top, else: value)
+    return T.select(cut, lessThan: -top, -top, else: cut)
 }
 
 /// Λ∘F̃ + Γ∘D, clipped: the new X. The same operations in the pass forward and in its replay, so the same bits.

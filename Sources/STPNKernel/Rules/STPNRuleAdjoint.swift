@@ -108,7 +108,8 @@ extension STPNAdjointRow {
     /// The gradient where X lies within the clamp, 0 at it.
     @inline(__always)
     private func unclipped(_ x: V, _ g: V) -> V {
-        V.zero.replacing(with: g, where: (x .< row.clamp) .& (x .> -row.clamp))
+        let top = V(repeating: row.clamp)
+        return T.select(x, lessThan: top, T.select(-top, lessThan: x, g, else: .zero), else: .zero)
     }
 
     /// With "post" the norm that divides X stands between the two: its gradient needs a sum over the row first.

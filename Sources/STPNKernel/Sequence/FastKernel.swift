@@ -9,25 +9,10 @@ func kernel(_ job: UnsafeRawPointer) { _ = runFastKernel(job.assumingMemoryBound
 #endif
 
 /// The fast kernel's answer to a job: the bytes that were asked for (nil: more than there can be), or 0 after a run.
-///
-/// Here the options become types: from here on the compiler knows them.
 func runFastKernel(_ job: Job) -> Int? {
     switch (job.cell, job.type) {
-    case (.stpn(let cell), .float32): run(cell, Float.self, job)
-    case (.stpn(let cell), .float64): run(cell, Double.self, job)
-    }
-}
-
-private func run<T: Real>(_ cell: STPN, _: T.Type, _ job: Job) -> Int? {
-    cell.clamp < .infinity ? run(cell, T.self, Yes.self, job) : run(cell, T.self, No.self, job)
-}
-
-private func run<T: Real, Clips: Flag>(_ cell: STPN, _: T.Type, _: Clips.Type, _ job: Job) -> Int? {
-    switch cell.normalize {
-    case .none: run(STPNFast<T, STPNRuleOf<No, No, No, Clips>>(cell), job)
-    case .output: run(STPNFast<T, STPNRuleOf<Yes, No, No, Clips>>(cell), job)
-    case .pre: run(STPNFast<T, STPNRuleOf<Yes, Yes, No, Clips>>(cell), job)
-    case .post: run(STPNFast<T, STPNRuleOf<Yes, No, Yes, Clips>>(cell), job)
+    case (.stpn(let cell), .float32): run(STPNFast<Float>(cell), job)
+    case (.stpn(let cell), .float64): run(STPNFast<Double>(cell), job)
     }
 }
 
