@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class InstructionSet:
 
     name: str
     march: str
-    condition: str | None
+    condition: str
 
     @property
     def entry_point(self) -> str:
@@ -116,16 +117,20 @@ def build(output: Path) -> Path:
     instruction_sets = X86_64_SETS if machine == "x86_64" else []
 
     base = output / "base.o"
-    compile_swift(swiftc, everything, BASELINES[machine], None, base)
-    objects = [base]
-    for instruction_set in instruction_sets:
-        target = output / f"{instruction_set.name}.o"
-        compile_swift(swiftc, computing, instruction_set.march, instruction_set.condition, target)
-        # Every object carries copies of the runtime functions that Embedded Swift needs, compiled for its instruction
-        # set, of which the linker would keep the first for all: each object keeps its own to itself.
-        run([objcopy, f"--keep-global-symbol={instruction_set.entry_point}", str(target)])
-        objects.append(target)
+    objects = [base] + [output / f"{instruction_set.name}.o" for instruction_set in instruction_sets]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compilations = [pool.submit(compile_swift, swiftc, everything, BASELINES[machine], None, base)]
+        for instruction_set, target in zip(instruction_sets, objects[1:], strict=True):
+            march, condition = instruction_set.march, instruction_set.condition
+            compilations.append(pool.submit(compile_swift, swiftc, computing, march, condition, target))
+        for compilation in compilations:
+            compilation.result()
+
+    # Every object carries copies of the runtime functions that Embedded Swift needs, compiled for its instruction set, of
+    # which the linker would keep the first for all: each object keeps its own to itself.
     run([objcopy, "--wildcard", "--keep-global-symbol=stpn_*", str(base)])
+    for instruction_set, target in zip(instruction_sets, objects[1:], strict=True):
+        run([objcopy, f"--keep-global-symbol={instruction_set.entry_point}", str(target)])
 
     definitions = ["-DSTPN_WITH_X86_64_KERNELS"] if instruction_sets else []
     for source in sorted(PLATFORM.glob("*.c")):

@@ -224,7 +224,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     postUnit: InlineArray { i in R.dividesAfter ? unit(postScale[i]) : 0 })
                 let sums = adjoint.retreat(R.self, P.self)
                 if P.updates {
-                    for i in 0..<N {
+                    Samples<N>.forEach { i in
                         block.hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
                         if R.dividesBefore { block.decay.store(sums.decay[i], (s &+ i) &* Hp &+ j) }
                     }

@@ -72,7 +72,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
                     scale: InlineArray { i in block.scale[(s &+ i) &* Hp &+ j] })
                 let sums = row.advance(R.self, P.self)
-                for i in 0..<N {
+                Samples<N>.forEach { i in
                     let sj = (s &+ i) &* Hp &+ j
                     if P.reads {
                         block.dot.store(sums.dot[i], sj)

@@ -130,7 +130,7 @@ extension STPNRow {
         while k < width {
             let w = weight.lanes(k)
             let (lambda, gamma) = P.updates ? (lambda.lanes(k), gamma.lanes(k)) : (.zero, .zero)
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let Xi = X + i &* stateStride
                 var x = Xi.lanes(k)
                 if P.updates {
@@ -156,7 +156,7 @@ extension STPNRow {
         var k = 0
         while k < width {
             let (w, lambda, gamma) = (weight.lanes(k), lambda.lanes(k), gamma.lanes(k))
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let Xi = X + i &* stateStride
                 let x = updated(
                     Xi.lanes(k), lambda: lambda, gamma: gamma, u: (u + i &* rowStride).lanes(k), h: h[i],
@@ -166,7 +166,7 @@ extension STPNRow {
             }
             k &+= V.scalarCount
         }
-        for i in 0..<N {
+        Samples<N>.forEach { i in
             sums.scale[i] = inverse(horizontalSum(squares[i], T.self).squareRoot())
         }
     }
@@ -176,7 +176,7 @@ extension STPNRow {
         var k = 0
         while k < width {
             let w = weight.lanes(k)
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let G = fma((X + i &* stateStride).lanes(k), sums.scale[i], w)
                 sums.dot[i] = fma(G, (v + i &* rowStride).lanes(k), sums.dot[i])
                 sums.squares[i] = fma(G, G, sums.squares[i])

@@ -50,7 +50,7 @@ extension STPNAdjointRow {
             var gW = P.reads ? gradWeight.lanes(k) : .zero
             var gLambda = P.reads ? gradLambda.lanes(k) : .zero
             var gGamma = P.updates ? gradGamma.lanes(k) : .zero
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let x = (row.X + i &* row.stateStride).lanes(k)
                 let gX = gradX + i &* gradStride
                 var g = gX.lanes(k)
@@ -122,7 +122,7 @@ extension STPNAdjointRow {
             let (w, lambda) = P.reads ? (row.weight.lanes(k), row.lambda.lanes(k)) : (.zero, .zero)
             var gW = P.reads ? gradWeight.lanes(k) : .zero
             var gLambda = P.reads ? gradLambda.lanes(k) : .zero
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let x = (row.X + i &* row.stateStride).lanes(k)
                 let gX = gradX + i &* gradStride
                 var g = gX.lanes(k)
@@ -141,14 +141,14 @@ extension STPNAdjointRow {
 
         // F = s X, so GX = s GF + (gradient for the norm / norm) (W + X)
         var gradPostNorm = InlineArray<N, T>(repeating: 0)
-        for i in 0..<N {
+        Samples<N>.forEach { i in
             gradPostNorm[i] = -horizontalSum(products[i], T.self) * postScale[i] * postUnit[i]
         }
         k = 0
         while k < row.width {
             let (w, gamma) = (row.weight.lanes(k), row.gamma.lanes(k))
             var (gW, gGamma) = (gradWeight.lanes(k), gradGamma.lanes(k))
-            for i in 0..<N {
+            Samples<N>.forEach { i in
                 let x = (row.X + i &* row.stateStride).lanes(k)
                 let gX = gradX + i &* gradStride
                 let gG = (w + x) * gradPostNorm[i]

@@ -40,12 +40,6 @@ protocol FastCell {
     ) -> Backward
 }
 
-/// How many samples a pass over the synapses takes together: each load of a parameter serves them all.
-enum Samples<let count: Int> {}
-
-/// A whole block; what is left over of the batch passes one sample at a time.
-typealias WholeBlock = Samples<4>
-
 /// A block of samples on its way forward. `s` numbers the samples in the block and `b` those in the trace.
 protocol ForwardBlock {
     associatedtype Number: Real
