@@ -40,7 +40,7 @@ static int refuse_type(PyObject *object, const char *name, const char *expected)
     return -1;
 }
 
-/* An exporter's own error, of an element type that the buffer protocol does not know, say, is part of the
+/* The exporter's own error, about elements that the buffer protocol has no format for, say, is in the
  * message. */
 static int refuse_exporter(PyObject *object, Label label, Element element)
 {

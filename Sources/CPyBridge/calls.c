@@ -1,5 +1,4 @@
-/* calls.c: the calls of a cell. Each collects its arguments, releases the GIL around the kernel, and lets go.
- */
+/* calls.c: the calls of a cell. Each collects its arguments and releases the GIL around the kernel. */
 #include "arguments.h"
 #include "cell.h"
 #include "errors.h"
@@ -14,19 +13,13 @@ static Shape sequence_shape(int64_t batch, int64_t time, int64_t width)
     return (Shape){.rank = 3, .sizes = {batch, time, width}};
 }
 
-static Shape step_shape(int64_t batch, int64_t width)
-{
-    return (Shape){.rank = 2, .sizes = {batch, width}};
-}
+static Shape step_shape(int64_t batch, int64_t width) { return (Shape){.rank = 2, .sizes = {batch, width}}; }
 
-static Label label(const char *name)
-{
-    return (Label){name, NULL};
-}
+static Label label(const char *name) { return (Label){name, NULL}; }
 
 /* Scratch memory for a pass, which lives as long as the arguments. Refuses sizes that the kernel refuses. */
-static int take_workspace(Arguments *held, const CellObject *self, const stpn_run *run, int32_t pass,
-                          void **workspace, size_t *size)
+static int take_memory(Arguments *held, const CellObject *self, const stpn_run *run, int32_t pass,
+                       void **memory, size_t *size)
 {
     stpn_error error = {.struct_size = sizeof error};
     int32_t status = stpn_workspace_size(&self->cell, run, pass, size, &error);
@@ -34,10 +27,10 @@ static int take_workspace(Arguments *held, const CellObject *self, const stpn_ru
         raise_status(status, &error);
         return -1;
     }
-    *workspace = held->workspace = PyMem_Malloc(*size);
-    if (!*workspace)
+    *memory = held->workspace = PyMem_Malloc(*size);
+    if (!*memory)
         PyErr_NoMemory();
-    return *workspace ? 0 : -1;
+    return *memory ? 0 : -1;
 }
 
 static PyObject *none_or_raise(int32_t status, const stpn_error *error)
@@ -141,7 +134,7 @@ static int forward_take(Forward *call, const CellObject *self, PyObject *const *
         take_dict(held, args[FINAL_STATE], "final_state", &self->states, B, element, OUTPUT, PARTIAL,
                   call->final_state) < 0 ||
         take_tape(held, args[TAPE], OUTPUT, OPTIONAL, &buffers->tape, &buffers->tape_size) < 0 ||
-        take_workspace(held, self, run, STPN_PASS_FORWARD, &buffers->workspace, &buffers->workspace_size) < 0)
+        take_memory(held, self, run, STPN_PASS_FORWARD, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
     buffers->final_state = call->final_state;
     buffers->x = x;
@@ -199,9 +192,9 @@ static int backward_take(Backward *call, const CellObject *self, PyObject *const
     void *grad_y, *tape;
     if (take_count("backward", count, COUNT) < 0 || take_int32(args[THREADS], "threads", &run->threads) < 0 ||
         take_implementation(args[IMPLEMENTATION], &run->implementation) < 0 ||
-        take_int64(args[BATCH], "batch", &run->batch) < 0 || take_int64(args[TIME], "time", &run->time) < 0 ||
-        take_workspace(held, self, run, STPN_PASS_BACKWARD, &buffers->workspace, &buffers->workspace_size) <
-            0)
+        take_int64(args[BATCH], "batch", &run->batch) < 0 || take_int64(args[TIME], "time", &run->time) < 0)
+        return -1;
+    if (take_memory(held, self, run, STPN_PASS_BACKWARD, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
     int64_t B = run->batch;
     int64_t T = run->time;
@@ -270,7 +263,7 @@ static int step_take(Step *call, const CellObject *self, PyObject *const *args, 
         take_dict(held, args[PARAMS], "params", &self->parameters, NO_BATCH, element, INPUT, REQUIRED,
                   call->parameters) < 0 ||
         take_array(held, args[Y], label("out"), element, &y_shape, OUTPUT, OPTIONAL, &buffers->y) < 0 ||
-        take_workspace(held, self, run, STPN_PASS_STEP, &buffers->workspace, &buffers->workspace_size) < 0)
+        take_memory(held, self, run, STPN_PASS_STEP, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
     buffers->state = call->state;
     buffers->x = x;

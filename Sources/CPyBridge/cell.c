@@ -59,10 +59,7 @@ static PyObject *array_list_map(const ArrayList *list, PyObject *item(const Arra
     return tuple;
 }
 
-static PyObject *name_item(const ArrayList *list, int32_t i)
-{
-    return Py_NewRef(list->names[i]);
-}
+static PyObject *name_item(const ArrayList *list, int32_t i) { return Py_NewRef(list->names[i]); }
 
 static PyObject *description_item(const ArrayList *list, int32_t i)
 {
@@ -71,10 +68,7 @@ static PyObject *description_item(const ArrayList *list, int32_t i)
     return shape ? Py_BuildValue("ONdd", list->names[i], shape, array->low, array->high) : NULL;
 }
 
-PyObject *array_list_names(const ArrayList *list)
-{
-    return array_list_map(list, name_item);
-}
+PyObject *array_list_names(const ArrayList *list) { return array_list_map(list, name_item); }
 
 static PyObject *batch_shape(const stpn_array *array, int64_t batch)
 {
@@ -98,16 +92,15 @@ PyObject *array_list_shapes(const ArrayList *list, int64_t batch)
     return shapes;
 }
 
-static int set_number(stpn_cell *cell, const char *option, PyObject *value, stpn_error *error,
-                      int32_t *status)
+static int set_number(stpn_cell *cell, const char *name, PyObject *value, int32_t *status, stpn_error *error)
 {
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_OverflowError))
-            PyErr_Format(PyExc_ValueError, "%s: too large", option);
+            PyErr_Format(PyExc_ValueError, "%s: too large", name);
         return -1;
     }
-    *status = stpn_cell_set_number(cell, option, number, error);
+    *status = stpn_cell_set_number(cell, name, number, error);
     return 0;
 }
 
@@ -128,7 +121,7 @@ static int set_option(stpn_cell *cell, PyObject *key, PyObject *value)
             return -1;
         status = stpn_cell_set_name(cell, option, name, &error);
     } else if (PyLong_Check(value) || PyFloat_Check(value)) {
-        if (set_number(cell, option, value, &error, &status) < 0)
+        if (set_number(cell, option, value, &status, &error) < 0)
             return -1;
     } else {
         PyErr_Format(PyExc_TypeError, "%s: expected a number, a string or None, got %R", option, value);
@@ -215,15 +208,9 @@ static PyObject *cell_reduce(CellObject *self, PyObject *Py_UNUSED(ignored))
     return Py_BuildValue("O(OO)", Py_TYPE((PyObject *)self), self->config, self->dtype);
 }
 
-static PyObject *cell_config(CellObject *self, void *Py_UNUSED(closure))
-{
-    return PyDict_Copy(self->config);
-}
+static PyObject *cell_config(CellObject *self, void *Py_UNUSED(closure)) { return PyDict_Copy(self->config); }
 
-static PyObject *cell_dtype(CellObject *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef(self->dtype);
-}
+static PyObject *cell_dtype(CellObject *self, void *Py_UNUSED(closure)) { return Py_NewRef(self->dtype); }
 
 static PyObject *cell_parameters(CellObject *self, void *Py_UNUSED(closure))
 {
@@ -245,24 +232,19 @@ static PyGetSetDef cell_attributes[] = {
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
 static PyMethodDef cell_methods[] = {
-    {"sequence_sizes", METHOD(cell_sequence_sizes), METH_O,
-     "sequence_sizes(x, /): (B, T), if x is a sequence."},
+    {"sequence_sizes", METHOD(cell_sequence_sizes), METH_O, "sequence_sizes(x, /): (B, T) of a sequence."},
     {"step_size", METHOD(cell_step_size), METH_O, "step_size(x_t, /): B, if x_t is the input of a step."},
     {"state_shapes", METHOD(cell_state_shapes), METH_O,
      "state_shapes(batch, /): the shape of each state by name."},
     {"tape_size", METHOD(cell_tape_size), METH_FASTCALL,
      "tape_size(batch, time, implementation, /): the bytes of a tape."},
     {"forward", METHOD(cell_forward), METH_FASTCALL,
-     "forward(y, final_state, x, params, state, resets, tape, threads, implementation, /): see "
-     "stpn_forward."},
+     "forward(y, final_state, x, params, state, resets, tape, threads, implementation, /)"},
     {"backward", METHOD(cell_backward), METH_FASTCALL,
      "backward(grad_x, grad_params, grad_state, grad_y, grad_final, tape, batch, time, threads, "
-     "implementation, /): see "
-     "stpn_backward."},
-    {"step", METHOD(cell_step), METH_FASTCALL,
-     "step(y, state, x, params, threads, implementation, /): see stpn_step."},
-    {"__reduce__", METHOD(cell_reduce), METH_NOARGS,
-     "Cells are copied and pickled by their config and dtype."},
+     "implementation, /)"},
+    {"step", METHOD(cell_step), METH_FASTCALL, "step(y, state, x_t, params, threads, implementation, /)"},
+    {"__reduce__", METHOD(cell_reduce), METH_NOARGS, "Cells are copied by their config and dtype."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot cell_slots[] = {{Py_tp_doc, "Cell(config, dtype): a cell by its options. Immutable."},

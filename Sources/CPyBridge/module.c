@@ -50,8 +50,7 @@ static PyMethodDef functions[] = {
 static int execute(PyObject *module)
 {
     if (stpn_version_number() != STPN_VERSION_NUMBER) {
-        PyErr_Format(PyExc_ImportError,
-                     "stpn_swift._kernel was compiled for version %s of the kernel, not %s",
+        PyErr_Format(PyExc_ImportError, "stpn_swift._kernel was compiled for kernel %s, not %s",
                      STPN_VERSION_STRING, stpn_version_string());
         return -1;
     }
@@ -79,7 +78,4 @@ static struct PyModuleDef definition = {.m_base = PyModuleDef_HEAD_INIT,
                                         .m_methods = functions,
                                         .m_slots = slots};
 
-PyMODINIT_FUNC PyInit__kernel(void)
-{
-    return PyModuleDef_Init(&definition);
-}
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&definition); }

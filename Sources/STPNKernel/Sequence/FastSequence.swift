@@ -130,12 +130,8 @@ struct FastSequence<C: FastCell> {
         let place = tape == nil ? 0 : first
 
         func isReset(_ s: Int, _ t: Int) -> Bool { (buffers.resets?[(first + s) * T + t] ?? 0) != 0 }
-        func pass<P: Phase>(_: P.Type, _ t: Int) {
-            if count == WholeBlock.count {
-                block.pass(P.self, WholeBlock.self, 0, place, t: t)
-            } else {
-                for s in 0..<count { block.pass(P.self, Samples<1>.self, s, place + s, t: t) }
-            }
+        func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int) {
+            block.pass(P.self, Samples<1>.self, s, place + s, t: t)
         }
 
         for s in 0..<count {
@@ -150,17 +146,11 @@ struct FastSequence<C: FastCell> {
                     someReset = true
                 }
             }
-            if t == 0 {
-                pass(Read.self, t)
-            } else if !someReset {
-                pass(UpdateAndRead.self, t)
+            if t > 0 && !someReset && count == WholeBlock.count {
+                block.pass(UpdateAndRead.self, WholeBlock.self, 0, place, t: t)
             } else {
                 for s in 0..<count {
-                    if isReset(s, t) {
-                        block.pass(Read.self, Samples<1>.self, s, place + s, t: t)
-                    } else {
-                        block.pass(UpdateAndRead.self, Samples<1>.self, s, place + s, t: t)
-                    }
+                    t == 0 || isReset(s, t) ? pass(Read.self, s, t) : pass(UpdateAndRead.self, s, t)
                 }
             }
             for s in 0..<count {
@@ -168,8 +158,8 @@ struct FastSequence<C: FastCell> {
             }
         }
         if buffers.final_state != nil || (tape != nil && cell.traceHoldsEnd) {
-            pass(Update.self, T)
             for s in 0..<count {
+                pass(Update.self, s, T)
                 block.end(s, place + s, t: T - 1) {
                     buffers.final_state.array($0, Number.self, sample: first + s, of: states[$0])
                 }
@@ -258,14 +248,8 @@ struct FastSequence<C: FastCell> {
                 block.replay(s, first + s, steps: steps(segment)) { isReset(s, $0) }
             }
         }
-        func pass<P: Phase>(_: P.Type, _ t: Int, _ origin: Int) {
-            if count == WholeBlock.count {
-                block.pass(P.self, WholeBlock.self, 0, first, t: t, origin: origin, gradients)
-            } else {
-                for s in 0..<count {
-                    block.pass(P.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
-                }
-            }
+        func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int, _ origin: Int) {
+            block.pass(P.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
         }
         func goBack(_ t: Int, _ origin: Int) {
             var someReset = false
@@ -273,17 +257,12 @@ struct FastSequence<C: FastCell> {
                 block.fireAdjoint(s, first + s, t: t, gradY: gradY.map { $0 + ((first + s) * T + t) * H }, gradients)
                 someReset = someReset || isReset(s, t)
             }
-            if t == 0 {
-                pass(Read.self, t, origin)
-            } else if !someReset {
-                pass(UpdateAndRead.self, t, origin)
+            if t > 0 && !someReset && count == WholeBlock.count {
+                block.pass(UpdateAndRead.self, WholeBlock.self, 0, first, t: t, origin: origin, gradients)
             } else {
                 for s in 0..<count {
-                    if isReset(s, t) {
-                        block.pass(Read.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
-                    } else {
-                        block.pass(UpdateAndRead.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
-                    }
+                    t == 0 || isReset(s, t)
+                        ? pass(Read.self, s, t, origin) : pass(UpdateAndRead.self, s, t, origin)
                 }
             }
             for s in 0..<count {
@@ -309,7 +288,7 @@ struct FastSequence<C: FastCell> {
             if segment + 1 < segments {
                 replay(segment)
             } else if synapsesHaveGradient {
-                pass(Update.self, T, steps.lowerBound)
+                for s in 0..<count { pass(Update.self, s, T, steps.lowerBound) }
             }
             for t in steps.reversed() { goBack(t, steps.lowerBound) }
         }
