@@ -35,7 +35,7 @@ extension = Extension(
     sources=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources" / "CPyBridge").glob("*.c"))],
     depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources").rglob("*")) if path.is_file()],
     include_dirs=[str(headers.relative_to(ROOT)) for headers in HEADERS[:1]],
-    define_macros=[("Py_LIMITED_API", "0x030B0000")],
+    define_macros=[("Py_LIMITED_API", "0x030B0000"), ("STPN_KERNEL_BUILD", '"Embedded Swift"')],
     py_limited_api=True,
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
     extra_link_args=["-pthread", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"] if sys.platform == "linux" else [],

@@ -10,7 +10,7 @@
  *
  * Sizes: B batch, T time, I input_size, H hidden_size, K width of the presynaptic vector, P width of its plastic part.
  * Arrays are row-major and packed; "real" is float or double as stpn_cell.dtype says. Buffers need the natural alignment
- * of their elements, tape and workspace none.
+ * of their elements, a tape that of 8 bytes, a workspace none.
  *
  * What holds for every function: no global error state, no printing, no abort; everything is checked before the first
  * byte is written; any number of threads may call at once, also with the same inputs. The same input gives the same
@@ -187,7 +187,7 @@ int32_t stpn_forward(const stpn_cell *cell, const stpn_run *run, const stpn_forw
 
 /* Back-propagation through the whole sequence of the stpn_forward that wrote the tape. The tape holds all it needs: what
  * became of x, the parameters and the states since then does not matter, and the same tape may be used again. cell, batch,
- * time and implementation must be those of the forward call; implementation STPN_BEST takes the tape's. */
+ * time and implementation must be those of the forward call. A tape may be moved in memory. */
 typedef struct stpn_backward_buffers {
     size_t struct_size;             /* sizeof(stpn_backward_buffers) */
     void *grad_x;                   /* out   (B,T,I) real; overwritten; may be NULL: not wanted */

@@ -5,6 +5,8 @@ import CSTPN
 struct Call {
     let description: stpn_cell
     let cell: Cell
+    private let parameters: [ArrayInfo]
+    private let states: [ArrayInfo]
     let type: NumberType
     let batch: Int
     let time: Int
@@ -16,6 +18,7 @@ struct Call {
         guard let run = run?.pointee else { throw Failure(.null, "run", "expected the sizes of a call, got NULL") }
         description = cell.pointee
         (self.cell, type) = try description.checked()
+        (parameters, states) = (self.cell.parameters, self.cell.states)
         guard run.struct_size == MemoryLayout<stpn_run>.size else {
             throw Failure(
                 .structSize, "run", "expected struct_size \(MemoryLayout<stpn_run>.size), got \(run.struct_size)")
@@ -31,13 +34,13 @@ struct Call {
 
     /// Every buffer of the call has a size that fits an Int.
     private func checkSizes() throws(Failure) {
-        for array in cell.states + cell.parameters {
-            guard checkedProduct([batch, array.shape.count, type.size]) != nil else {
+        for array in states {
+            guard checkedProduct(batch, array.shape.count, type.size) != nil else {
                 throw Failure(.size, "batch", "(B, \(array.name)) exceeds the address space, with B = \(batch)")
             }
         }
         let width = max(cell.inputSize, cell.hiddenSize)
-        guard checkedProduct([batch, time, width, type.size]) != nil else {
+        guard checkedProduct(checkedProduct(batch, time), width, type.size) != nil else {
             throw Failure(
                 .size, "time", "(B, T, \(width)) exceeds the address space, with B = \(batch) and T = \(time)")
         }
@@ -64,11 +67,12 @@ struct Call {
 
     /// Adds the arrays of a list: per parameter, or per state (B,shape).
     private func add(
-        _ list: String, _ arrays: [ArrayInfo], _ copies: Int, to regions: inout Regions, required: Bool,
+        _ field: StaticString, _ arrays: [ArrayInfo], _ copies: Int, to regions: inout Regions, required: Bool,
         written: Bool, _ pointer: Arrays
     ) throws(Failure) {
         for (i, info) in arrays.enumerated() {
-            let (name, bytes) = ("\(list)[\(info.name)]", copies * info.shape.count * type.size)
+            let name = Regions.Name(field: field, array: info.name)
+            let bytes = copies * info.shape.count * type.size
             if required {
                 try regions.require(name, pointer(i), bytes, alignment: type.size, written: written)
             } else {
@@ -106,17 +110,17 @@ struct Call {
     func forward(_ buffers: UnsafePointer<stpn_forward_buffers>?) throws(Failure) {
         guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
         try checkStruct(buffers.struct_size, MemoryLayout<stpn_forward_buffers>.size)
-        guard let parameters = buffers.parameters else {
+        guard let given = buffers.parameters else {
             throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
         }
         var regions = Regions()
         try regions.require("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
-        try add("final_state", cell.states, batch, to: &regions, required: false, written: true) {
+        try add("final_state", states, batch, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.final_state?[$0])
         }
         try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
-        try add("parameters", cell.parameters, 1, to: &regions, required: true, written: false) { parameters[$0] }
-        try add("state", cell.states, batch, to: &regions, required: false, written: false) { buffers.state?[$0] }
+        try add("parameters", parameters, 1, to: &regions, required: true, written: false) { given[$0] }
+        try add("state", states, batch, to: &regions, required: false, written: false) { buffers.state?[$0] }
         try regions.allow("resets", buffers.resets, batch * time)
         if buffers.tape != nil { try addTape(buffers.tape, buffers.tape_size, to: &regions, written: true) }
         try addWorkspace(buffers.workspace, buffers.workspace_size, .forward, to: &regions)
@@ -132,14 +136,14 @@ struct Call {
         try checkStruct(buffers.struct_size, MemoryLayout<stpn_backward_buffers>.size)
         var regions = Regions()
         try regions.allow("grad_x", buffers.grad_x, sequence(cell.inputSize), alignment: type.size, written: true)
-        try add("grad_parameters", cell.parameters, 1, to: &regions, required: false, written: true) {
+        try add("grad_parameters", parameters, 1, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.grad_parameters?[$0])
         }
-        try add("grad_state", cell.states, batch, to: &regions, required: false, written: true) {
+        try add("grad_state", states, batch, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.grad_state?[$0])
         }
         try regions.allow("grad_y", buffers.grad_y, sequence(cell.hiddenSize), alignment: type.size)
-        try add("grad_final", cell.states, batch, to: &regions, required: false, written: false) {
+        try add("grad_final", states, batch, to: &regions, required: false, written: false) {
             buffers.grad_final?[$0]
         }
         guard let tape = buffers.tape else { throw Failure(.null, "tape", "expected a tape, got NULL") }
@@ -158,7 +162,7 @@ struct Call {
         guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
         try checkStruct(buffers.struct_size, MemoryLayout<stpn_step_buffers>.size)
         guard time == 1 else { throw Failure(.size, "time", "expected 1 for a step, got \(time)") }
-        guard let parameters = buffers.parameters else {
+        guard let given = buffers.parameters else {
             throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
         }
         guard let state = buffers.state else {
@@ -166,11 +170,11 @@ struct Call {
         }
         var regions = Regions()
         try regions.allow("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
-        try add("state", cell.states, batch, to: &regions, required: true, written: true) {
+        try add("state", states, batch, to: &regions, required: true, written: true) {
             UnsafeRawPointer(state[$0])
         }
         try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
-        try add("parameters", cell.parameters, 1, to: &regions, required: true, written: false) { parameters[$0] }
+        try add("parameters", parameters, 1, to: &regions, required: true, written: false) { given[$0] }
         try addWorkspace(buffers.workspace, buffers.workspace_size, .step, to: &regions)
         try regions.checkOverlap()
         _ = implementation.run(job(.step(buffers)))

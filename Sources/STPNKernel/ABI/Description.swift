@@ -122,7 +122,7 @@ extension stpn_cell {
         let inputSize = try checkedSize("input_size", input_size)
         let hiddenSize = try checkedSize("hidden_size", hidden_size)
         let (width, overflow) = inputSize.addingReportingOverflow(hiddenSize)
-        guard !overflow, checkedProduct([hiddenSize, width, type.size]) != nil else {
+        guard !overflow, checkedProduct(hiddenSize, width, type.size) != nil else {
             throw Failure(
                 .size, "hidden_size", "(H, I + H) synapses exceed the address space, with H = \(hidden_size) and "
                     + "I = \(input_size)")

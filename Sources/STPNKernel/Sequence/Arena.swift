@@ -31,17 +31,11 @@ struct Arena {
         return overflow ? nil : sum
     }
 
-    /// Room for factor·factor·… elements, uninitialised. Measuring gives an address that nobody may read.
-    mutating func take<T>(_: T.Type, _ factors: Int...) -> UnsafeMutablePointer<T> {
-        takeProduct(T.self, factors)
-    }
-
-    private mutating func takeProduct<T>(_: T.Type, _ factors: [Int]) -> UnsafeMutablePointer<T> {
+    /// Room for a·b·c·d elements, uninitialised. Measuring gives an address that nobody may read.
+    mutating func take<T>(_: T.Type, _ a: Int, _ b: Int = 1, _ c: Int = 1, _ d: Int = 1) -> UnsafeMutablePointer<T> {
         let offset = byteCount ?? 0
-        let bytes = checkedProduct(factors + [MemoryLayout<T>.stride])
-        byteCount = byteCount.flatMap { sum in
-            bytes.flatMap { Self.advanced(sum, by: $0) }
-        }
+        let bytes = checkedProduct(checkedProduct(a, b), checkedProduct(c, d), MemoryLayout<T>.stride)
+        if let sum = byteCount, let bytes { byteCount = Self.advanced(sum, by: bytes) } else { byteCount = nil }
         let address = base.map { $0 + offset } ?? UnsafeMutableRawPointer(bitPattern: Self.alignment)!
         return address.assumingMemoryBound(to: T.self)
     }
@@ -56,13 +50,10 @@ struct Arena {
     }
 }
 
-/// The product of sizes that are not negative, or nil where it exceeds what an Int holds.
-func checkedProduct(_ factors: [Int]) -> Int? {
-    var product = 1
-    for factor in factors {
-        let (next, overflow) = product.multipliedReportingOverflow(by: factor)
-        if overflow { return nil }
-        product = next
-    }
-    return product
+/// The product of sizes that are not negative, or nil where it, or one of them, exceeds what an Int holds.
+func checkedProduct(_ a: Int?, _ b: Int?, _ c: Int? = 1) -> Int? {
+    guard let a, let b, let c else { return nil }
+    let (ab, first) = a.multipliedReportingOverflow(by: b)
+    let (abc, second) = ab.multipliedReportingOverflow(by: c)
+    return first || second ? nil : abc
 }

@@ -1,0 +1,77 @@
+import CSTPN
+import Testing
+
+@testable import STPNKernel
+
+let fastImplementations = available.filter { $0 != .plain }
+
+/// The fast kernel computes what the plain one does, at sizes off every tile.
+@Suite struct FastAgainstPlainTests {
+    struct Options: CustomTestStringConvertible, Sendable {
+        let normalize: STPN.Normalize
+        let clamp: Double
+        var testDescription: String { "normalize \(normalize), clamp \(clamp)" }
+
+        static let all = [STPN.Normalize.none, .output, .pre, .post].flatMap { normalize in
+            [Double.infinity, 0.1, 0].map { Options(normalize: normalize, clamp: $0) }
+        }
+    }
+
+    private func compare<T: Real>(
+        _ input: RunInput, _: T.Type, tolerance: Double, threads: Int32 = 1, _ name: String
+    ) throws {
+        // The plain kernel in float64 is the measure of both precisions.
+        let plain = try Run<Double>(input, .plain)
+        for implementation in fastImplementations {
+            let fast = try Run<T>(input, implementation, threads: threads)
+            for (expected, found) in zip(plain.results, fast.results) {
+                #expect(
+                    error(found.values, expected.values) <= tolerance, "\(found.name) of \(implementation), \(name)")
+            }
+        }
+    }
+
+    @Test(arguments: Options.all) func sizesOffEveryTile(_ options: Options) throws {
+        let sizes = [1, 3, 7, 11, 17, 63, 65]
+        var generator = Generator(state: 1)
+        for (n, H) in sizes.enumerated() {
+            let I = sizes.randomElement(using: &generator)!
+            let (B, T) = (H > 20 ? [1, 5][n % 2] : 6 - n, [1, 4, 3, 5][n % 4])
+            let input = try RunInput.random(
+                B: B, T: T, I: I, H: H, normalize: options.normalize, clamp: options.clamp, bias: n % 3 != 0,
+                state: n % 2 == 0, gradFinal: n % 3 != 1, resets: n % 4 == 3, seed: UInt64(n))
+            let name = "B \(B), T \(T), I \(I), H \(H)"
+            // Long sums of float32 numbers that partly cancel: the tolerance of the golden cases.
+            try compare(input, Float.self, tolerance: 1e-5, name)
+            try compare(input, Double.self, tolerance: 1e-12, name)
+        }
+    }
+
+    /// So many steps that the way back recomputes them in segments.
+    @Test(arguments: [STPN.Normalize.pre, .post]) func segments(_ normalize: STPN.Normalize) throws {
+        let input = try RunInput.random(
+            B: 5, T: 200, I: 3, H: 17, normalize: normalize, clamp: 0.5, resets: true, seed: 7)
+        try compare(input, Double.self, tolerance: 1e-11, "200 steps")
+    }
+
+    @Test func nothingToDo() throws {
+        for (B, T) in [(0, 3), (3, 0), (0, 0)] {
+            let input = try RunInput.random(B: B, T: T, I: 3, H: 5, seed: 3)
+            try compare(input, Double.self, tolerance: 0, "B \(B), T \(T)")
+        }
+    }
+
+    @Test(arguments: Options.all) func sameBitsForAnyNumberOfThreads(_ options: Options) throws {
+        let input = try RunInput.random(
+            B: 37, T: 3, I: 30, H: 33, normalize: options.normalize, clamp: options.clamp, resets: true, seed: 11)
+        for implementation in fastImplementations {
+            let one = try Run<Float>(input, implementation, threads: 1)
+            for threads in [1, 2, 3, 8] as [Int32] {
+                let several = try Run<Float>(input, implementation, threads: threads)
+                for (a, b) in zip(one.results, several.results) {
+                    #expect(a.values.map(\.bitPattern) == b.values.map(\.bitPattern), "\(a.name), \(threads) threads")
+                }
+            }
+        }
+    }
+}

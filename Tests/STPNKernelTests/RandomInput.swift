@@ -1,0 +1,53 @@
+import CSTPN
+
+@testable import STPNKernel
+
+/// SplitMix64: the same numbers on every machine.
+struct Generator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
+
+extension RunInput {
+    /// A run with random numbers: parameters as cells begin, but with rates large enough for F to matter.
+    static func random(
+        B: Int, T: Int, I: Int, H: Int, normalize: STPN.Normalize = .pre, clamp: Double = .infinity, bias: Bool = true,
+        state: Bool = true, gradFinal: Bool = true, resets: Bool = false, seed: UInt64
+    ) throws -> RunInput {
+        var generator = Generator(state: seed)
+        func uniform(_ count: Int, _ low: Double = -1, _ high: Double = 1) -> [Double] {
+            (0..<count).map { _ in Double.random(in: low...high, using: &generator) }
+        }
+        var cell = try stpn_cell(kind: 1)
+        (cell.input_size, cell.hidden_size) = (Int64(I), Int64(H))
+        (cell.normalize, cell.clamp, cell.bias) = (normalize.rawValue, clamp, bias ? 1 : 0)
+        let description = try cell.checked().0
+        return RunInput(
+            cell: cell, batch: B, time: T, x: uniform(B * T * I),
+            parameters: description.parameters.map { parameter in
+                let isRate = "\(parameter.name)" == "weight_gamma"
+                return uniform(parameter.shape.count, isRate ? -0.5 : parameter.low, isRate ? 0.5 : parameter.high)
+            },
+            state: description.states.map { state ? uniform(B * $0.shape.count, -0.5, 0.5) : nil },
+            resets: resets ? (0..<B * T).map { _ in UInt8.random(in: 0...3, using: &generator) == 0 ? 1 : 0 } : nil,
+            gradY: uniform(B * T * H),
+            gradFinal: description.states.map { gradFinal ? uniform(B * $0.shape.count) : nil })
+    }
+}
+
+extension Run {
+    /// Every array of results with its name.
+    var results: [(name: String, values: [T])] {
+        [("y", y), ("grad.x", gradX)]
+            + final.enumerated().map { ("final[\($0)]", $1) }
+            + gradParameters.enumerated().map { ("grad.parameters[\($0)]", $1) }
+            + gradState.enumerated().map { ("grad.state[\($0)]", $1) }
+    }
+}
