@@ -1,5 +1,4 @@
 import pytest
-
 from stpn_swift import _kernel
 
 AVAILABLE = [name for name, available, _ in _kernel.implementations() if available]

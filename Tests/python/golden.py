@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import stpn_swift
+from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]

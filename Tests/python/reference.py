@@ -1,12 +1,10 @@
-"""STPNR written out in NumPy, after docs/cells.md section 1: what the kernel's treatment of NaN and infinity is
-compared with."""
+"""STPNR in NumPy, after docs/cells.md section 1: how NaN and infinity flow."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import stpn_swift
+from numpy.typing import NDArray
 
 Array = NDArray[Any]
 

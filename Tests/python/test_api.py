@@ -11,28 +11,14 @@ import golden
 import numpy as np
 import pytest
 import reference
-
 import stpn_swift
+from arrays import assert_same, draw, read_only, unaligned
 from stpn_swift import STPNR, _kernel
 from stpn_swift.cells import Normalize
 
 Array = golden.Array
 B, T, I, H = 3, 6, 4, 5  # noqa: E741
 MODES: list[Normalize] = [None, "output", "pre", "post"]
-
-
-def draw(random: np.random.Generator, cell: STPNR, batch: int = B, time: int = T) -> dict[str, Any]:
-    """Everything that goes into forward and backward."""
-    sizes = {name: array.shape for name, array in cell.initial_state(batch).items()}
-    return {
-        "x": random.normal(size=(batch, time, cell.input_size)).astype(cell.dtype),
-        "state": {
-            name: random.normal(scale=0.3, size=size).astype(cell.dtype) for name, size in sizes.items()
-        },
-        "resets": random.random((batch, time)) < 0.3,
-        "grad_y": random.normal(size=(batch, time, cell.hidden_size)).astype(cell.dtype),
-        "grad_state": {name: random.normal(size=size).astype(cell.dtype) for name, size in sizes.items()},
-    }
 
 
 @pytest.fixture
@@ -44,20 +30,7 @@ def cell(implementation: str) -> STPNR:
 
 @pytest.fixture
 def data(cell: STPNR) -> dict[str, Any]:
-    return draw(np.random.default_rng(2), cell)
-
-
-def assert_same(actual: Any, expected: Any) -> None:
-    """The same bits, of arrays or of dicts and tuples of them."""
-    if isinstance(expected, dict):
-        assert actual.keys() == expected.keys()
-        actual, expected = list(actual.values()), list(expected.values())
-    if isinstance(expected, (list, tuple)):
-        for one, other in zip(actual, expected, strict=True):
-            assert_same(one, other)
-    else:
-        assert actual.dtype == expected.dtype and actual.shape == expected.shape
-        assert actual.tobytes() == expected.tobytes()
+    return draw(np.random.default_rng(2), cell, B, T)
 
 
 # Construction
@@ -159,7 +132,7 @@ def test_forward_agrees_with_the_equations(
 ) -> None:
     cell = STPNR(I, H, normalize=normalize, clamp=clamp, dtype=dtype, seed=3)
     cell.implementation = implementation
-    data = draw(np.random.default_rng(4), cell)
+    data = draw(np.random.default_rng(4), cell, B, T)
     y, final = cell(data["x"], data["state"], data["resets"])
     expected_y, expected_final = reference.forward(cell, data["x"], data["state"], data["resets"])
     golden.assert_close(y, expected_y, "y")
@@ -267,15 +240,6 @@ def test_missing_gradients_are_zero(cell: STPNR, data: dict[str, Any]) -> None:
 # Memory layouts
 
 
-def unaligned(array: Array) -> Array:
-    """The same numbers one byte off their alignment."""
-    memory = np.empty(array.nbytes + 1, np.uint8)
-    copied: Array = memory[1:].view(array.dtype).reshape(array.shape)
-    copied[...] = array
-    assert array.dtype.itemsize == 1 or not copied.flags.aligned
-    return copied
-
-
 LAYOUTS = {
     "every second": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
     "reversed": lambda a: a[::-1].copy()[::-1],
@@ -283,12 +247,6 @@ LAYOUTS = {
     "transposed": lambda a: np.ascontiguousarray(a.T).T,
     "unaligned": unaligned,
 }
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS.values(), read_only], ids=[*LAYOUTS, "read-only"])
@@ -406,7 +364,7 @@ def test_nan_and_infinity_flow_as_in_numpy(
 ) -> None:
     cell = STPNR(I, H, normalize=normalize, clamp=clamp, dtype="float64", seed=6)
     cell.implementation = implementation
-    data = draw(np.random.default_rng(7), cell)
+    data = draw(np.random.default_rng(7), cell, B, T)
     target = {"x": data["x"], **data["state"], **cell.params}[place]
     target.flat[target.size // 2] = value
 

@@ -3,10 +3,9 @@
 import golden
 import numpy as np
 import pytest
-import torch
-
 import stpn_swift
 import stpn_swift.torch
+import torch
 
 COVERED = golden.covered()
 
@@ -53,7 +52,7 @@ def test_numpy_steps(name: str, dtype: str, implementation: str) -> None:
     B, T, _ = case.x.shape
     cell = numpy_cell(case, dtype, implementation)
     state = {key: array.copy() for key, array in case.state.items()} or cell.initial_state(B)
-    y = np.empty_like(case.y)
+    y = np.empty(case.y.shape, dtype)
     for t in range(T):
         if case.resets is not None:
             for array in state.values():

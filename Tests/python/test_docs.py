@@ -1,0 +1,119 @@
+"""The code of README.md and docs/ runs as it stands there: Python, C and Swift.
+
+The Python blocks of a page are one program, each C or Swift block is one of its own. A block that begins with
+"```python not run" is left out; shell commands are not run.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INCLUDE = ROOT / "Sources" / "CSTPN" / "include"
+SHELL = {"", "sh", "console", "text"}
+
+SWIFT_PACKAGE = """\
+// swift-tools-version:6.2
+import PackageDescription
+
+let package = Package(
+    name: "shown",
+    dependencies: [.package(path: "stpn_swift")],
+    targets: [
+        .executableTarget(name: "shown", dependencies: [.product(name: "STPNKernel", package: "stpn_swift")])
+    ]
+)
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int  # of its first line of code, from 1
+    language: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced code of a page, but for what is marked as not to be run."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for fence in re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        language, remark, code = fence.groups()
+        if remark.strip() != "not run":
+            found.append(Block(page, text.count("\n", 0, fence.start(3)) + 1, language, code))
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def of(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]
+
+
+def run(command: list[str], folder: Path) -> None:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+
+
+def test_every_kind_of_user_is_shown_code() -> None:
+    languages = {block.language for block in blocks(ROOT / "README.md")}
+    assert {"python", "c", "swift"} <= languages
+
+
+def test_every_block_is_run_or_typed() -> None:
+    unknown = [str(block) for block in BLOCKS if block.language not in {"python", "c", "swift"} | SHELL]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in of("python")}), ids=lambda page: page.name)
+def test_python(page: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    for block in of("python"):
+        if block.page == page:
+            lines += [""] * (block.line - 1 - len(lines))  # so that a traceback names the lines of the page
+            lines += block.code.splitlines()
+    program = tmp_path / f"{page.name}.py"
+    program.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run([sys.executable, str(program)], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libstpn.a: as make has built it, or built now."""
+    made = ROOT / "build" / "native" / "libstpn.a"
+    if made.exists():
+        return made
+    folder = tmp_path_factory.mktemp("native")
+    run([sys.executable, str(ROOT / "build_kernel.py"), "--output", str(folder)], ROOT)
+    return folder / "libstpn.a"
+
+
+@pytest.mark.parametrize("block", of("c"), ids=str)
+def test_c(block: Block, library: Path, tmp_path: Path) -> None:
+    source = tmp_path / "shown.c"
+    source.write_text(f'#line {block.line} "{block.page.name}"\n{block.code}', encoding="utf-8")
+    compiler = [os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}"]
+    run([*compiler, str(source), str(library), "-pthread", "-lm", "-o", "shown"], tmp_path)
+    run(["./shown"], tmp_path)
+
+
+@pytest.mark.parametrize("block", of("swift"), ids=str)
+@pytest.mark.skipif(shutil.which("swift") is None, reason="Swift is not installed")
+def test_swift(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "Sources" / "shown").mkdir(parents=True)
+    (tmp_path / "Sources" / "shown" / "main.swift").write_text(block.code, encoding="utf-8")
+    (tmp_path / "Package.swift").write_text(SWIFT_PACKAGE, encoding="utf-8")
+    (tmp_path / "stpn_swift").symlink_to(ROOT)  # a package by path goes by the name of its folder
+    run(["swift", "run"], tmp_path)

@@ -1,0 +1,434 @@
+"""Runs: one that stops, however it does, goes on to the same bits and loses nothing."""
+
+import csv
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from small_run import BATCHES, EPOCHS, OPTIONS, SETTINGS
+from stpn_swift import STPNR
+from stpn_swift.experiments import checkpoint, figure, files, retrieval
+from stpn_swift.experiments.errors import ExperimentError
+from stpn_swift.experiments.network import SequenceClassifier
+from stpn_swift.experiments.run_folder import RunFolder
+from stpn_swift.experiments.settings import RetrievalSettings
+from stpn_swift.experiments.training import accuracy
+
+Array = NDArray[Any]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> int:
+    return retrieval.main([*OPTIONS, *arguments])
+
+
+def outcome(folder: str) -> tuple[dict[str, bytes], list[list[str]], Any]:
+    """What must not depend on interruptions: all arrays, the metrics without the seconds, the result."""
+    arrays, _ = checkpoint.load(Path(folder, "checkpoint.safetensors"))
+    with open(Path(folder, "metrics.csv"), newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][-1] == "seconds"
+    result = json.loads(Path(folder, "result.json").read_text())
+    return {name: array.tobytes() for name, array in arrays.items()}, [row[:-1] for row in rows], result
+
+
+def content(folder: str) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_a_run_is_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--seed", "7") == 0
+    folder = Path("runs", "retrieval", "seed-7")
+    assert sorted(str(path.relative_to(folder)) for path in content(str(folder))) == [
+        "checkpoint.safetensors",
+        "config.json",
+        "figures/accuracy.png",
+        "metrics.csv",
+        "result.json",
+    ]
+    out, err = capsys.readouterr()
+    assert err == ""  # no progress bar where there is no terminal
+    assert out.count("validation") == EPOCHS and "\r" not in out
+    assert "test accuracy" in out
+    for name in ("figures/accuracy.png", "metrics.csv", "checkpoint.safetensors"):
+        assert str(folder / name) in out
+
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"] == {**SETTINGS, "seed": 7}
+    assert config["cell"] == STPNR(37, 5).config
+    _, rows, result = outcome(str(folder))
+    assert rows[0] == ["epoch", "loss", "train_accuracy", "validation_accuracy"]
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3"]
+    assert result["test_sequences"] == 32
+    assert result["validation_accuracy"] == float(rows[-1][3])
+    assert result["test_accuracy"] * 32 == round(result["test_accuracy"] * 32)
+
+
+def test_the_checkpoint_holds_the_network() -> None:
+    assert run("--output", "run") == 0
+    trainer, test = retrieval.prepare(RetrievalSettings(**SETTINGS))
+    RunFolder(Path("run")).load().restore(trainer)
+    assert accuracy(trainer.network, test) == outcome("run")[2]["test_accuracy"]
+
+
+def test_the_same_bits_from_run_to_run_and_on_any_number_of_threads() -> None:
+    assert run("--output", "one", "--threads", "1") == 0
+    assert run("--output", "two", "--threads", "2") == 0
+    assert outcome("one") == outcome("two")
+
+
+def interrupted(folder: str, *arguments: str, at: list[int]) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own that gets a SIGINT during each of these updates, counted from 1."""
+    program = f"""
+        import signal, sys
+        from stpn_swift.experiments import retrieval
+        from stpn_swift.experiments.network import SequenceClassifier
+
+        loss, at, calls = SequenceClassifier.loss, {at}, 0
+
+        def loss_with_signals(*arguments):
+            global calls
+            calls += 1
+            for _ in range(at.count(calls)):
+                signal.raise_signal(signal.SIGINT)
+            return loss(*arguments)
+
+        SequenceClassifier.loss = loss_with_signals
+        sys.exit(retrieval.main({[*arguments, "--output", folder]}))
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+    )
+
+
+def test_ctrl_c_saves_in_the_midst_of_an_epoch_and_resume_goes_on_to_the_same_bits() -> None:
+    assert run("--output", "whole") == 0
+
+    first = interrupted("stopped", *OPTIONS, at=[BATCHES + 2])
+    assert first.returncode == 130
+    assert "interrupted in epoch 2 after batch 2 of 6" in first.stderr
+    assert "--resume --output stopped" in first.stderr
+    assert "Traceback" not in first.stderr
+    progress = RunFolder(Path("stopped")).load().progress
+    assert (progress.epoch, progress.batch) == (1, 2) and progress.loss_sum > 0
+    assert not Path("stopped", "result.json").exists()
+
+    second = interrupted("stopped", "--resume", at=[3])
+    assert second.returncode == 130 and "in epoch 2 after batch 5 of 6" in second.stderr
+    third = interrupted("stopped", "--resume", at=[1])  # the last batch: the epoch is finished first
+    assert third.returncode == 130 and "in epoch 3 after batch 0 of 6" in third.stderr
+    assert run("--output", "stopped", "--resume") == 0
+    assert outcome("stopped") == outcome("whole")
+
+
+def test_ctrl_c_in_the_last_batch_changes_nothing() -> None:
+    assert run("--output", "whole") == 0
+    assert interrupted("stopped", *OPTIONS, at=[EPOCHS * BATCHES]).returncode == 0
+    assert outcome("stopped") == outcome("whole")
+
+
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    stopped = interrupted("run", *OPTIONS, at=[BATCHES + 2, BATCHES + 2])
+    assert stopped.returncode == 130
+    assert "stopped at once" in stopped.stderr and "Traceback" not in stopped.stderr
+    progress = RunFolder(Path("run")).load().progress
+    assert (progress.epoch, progress.batch) == (1, 0)
+
+
+def test_a_signal_from_outside() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", retrieval.MODULE, *OPTIONS, "--epochs", "1000000", "--output", "run"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (
+            Path("run/metrics.csv").exists() and len(Path("run/metrics.csv").read_text().splitlines()) > 1
+        ):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted in epoch" in err
+    assert RunFolder(Path("run")).load().progress.epoch >= 1
+
+
+def test_killed_between_checkpoint_and_metrics() -> None:
+    assert run("--output", "whole") == 0
+    shutil.copytree("whole", "killed")
+    metrics = Path("killed/metrics.csv")
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:-1]))
+    Path("killed/result.json").unlink()
+    assert run("--output", "killed", "--resume") == 0
+    assert outcome("killed") == outcome("whole")
+
+
+def test_a_run_is_not_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--output", "run") == 0
+    before = content("run")
+    assert run("--output", "run", "--seed", "1") == 1
+    assert "run holds a run already" in capsys.readouterr().err
+    assert content("run") == before
+
+    mine = Path("run/notes.txt")
+    mine.write_text("mine")
+    assert run("--output", "run", "--seed", "1", "--overwrite", "--epochs", "1") == 0
+    assert mine.read_text() == "mine"
+    assert json.loads(Path("run/config.json").read_text())["settings"]["seed"] == 1
+    assert len(outcome("run")[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "theirs"), [(("--seed", "1"), "0"), (("--epochs", "4"), "3"), (("--lr", "0.5"), "0.01")]
+)
+def test_resume_with_other_settings_names_the_setting(
+    option: tuple[str, str], theirs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--output", "run") == 0
+    before = content("run")
+    assert retrieval.main(["--resume", "--output", "run", *option]) == 1
+    assert f"{option[0]} {option[1]} contradicts the run, which has {theirs}" in capsys.readouterr().err
+    assert content("run") == before
+
+
+def test_resume_needs_no_settings() -> None:
+    assert run("--output", "run") == 0
+    expected = outcome("run")
+    assert retrieval.main(["--resume", "--output", "run"]) == 0
+    assert outcome("run") == expected
+
+
+def test_resume_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert retrieval.main(["--resume", "--output", "nowhere"]) == 1
+    assert "there is no checkpoint nowhere" in capsys.readouterr().err
+    assert not Path("nowhere").exists()
+
+
+def test_divergence_is_an_error_and_keeps_the_checkpoint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finite = SequenceClassifier.loss
+
+    def loss(self: SequenceClassifier, x: Any, targets: Any) -> tuple[float, int]:
+        value, correct = finite(self, x, targets)
+        return (float("nan") if updates_of(self) else value), correct
+
+    calls = 0
+
+    def updates_of(_: SequenceClassifier) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > BATCHES + 2
+
+    monkeypatch.setattr(SequenceClassifier, "loss", loss)
+    assert retrieval.main([*OPTIONS, "--output", "run"]) == 1
+    assert "diverged: the loss of epoch 2 is nan" in capsys.readouterr().err
+    assert RunFolder(Path("run")).load().progress.epoch == 1
+
+
+# damage
+
+
+def damaged(content: bytes, how: str) -> bytes:
+    if how == "truncated":
+        return content[:-10]
+    if how == "one bit":
+        return content[:-10] + bytes([content[-10] ^ 1]) + content[-9:]
+    if how == "record":
+        return content.replace(b'\\"batch\\": 16', b'\\"batch\\": 17')
+    return {"empty": b"", "random": bytes(range(256)) * 20, "header": content[:100]}[how]
+
+
+@pytest.mark.parametrize("how", ["truncated", "one bit", "record", "empty", "random", "header"])
+def test_a_damaged_checkpoint_is_an_error_and_left_alone(
+    how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--output", "run") == 0
+    path = Path("run/checkpoint.safetensors")
+    whole = path.read_bytes()
+    path.write_bytes(damaged(whole, how))
+    before = content("run")
+    assert path.read_bytes() != whole
+    assert retrieval.main(["--resume", "--output", "run"]) == 1
+    err = capsys.readouterr().err
+    assert "run/checkpoint.safetensors is damaged" in err and "Traceback" not in err
+    assert content("run") == before
+
+
+def test_a_safetensors_file_of_another_kind() -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    numpy.save_file({"weight": np.zeros(3)}, "other.safetensors")
+    with pytest.raises(ExperimentError, match="not a checkpoint of the format"):
+        checkpoint.load(Path("other.safetensors"))
+
+
+def test_restore_copies_nothing_where_one_array_differs() -> None:
+    target: dict[str, Array] = {"a": np.zeros(2), "b": np.zeros((2, 3), np.float32)}
+    others: list[dict[str, Array]] = [
+        {"a": np.ones(2)},
+        {"a": np.ones(2), "b": np.ones((3, 2), np.float32)},
+        {"a": np.ones(2), "b": np.ones((2, 3))},
+    ]
+    for wrong in others:
+        with pytest.raises(ExperimentError, match=r"b should be float32\[2, 3\], it is"):
+            checkpoint.restore(target, wrong)
+        assert not target["a"].any()
+
+
+@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
+def test_a_failing_write_leaves_the_old_file(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("file.bin")
+    files.write_atomically(path, b"old")
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as failing:
+        failing.setattr("builtins.open" if step == "open" else f"os.{step}", fail)
+        with pytest.raises(OSError, match="No space left"):
+            files.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(Path().iterdir()) == [path]
+
+
+def test_a_write_leaves_no_other_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    files.write_atomically(folder / "file", b"old")
+    files.write_atomically(folder / "file", b"new")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"file": b"new"}
+
+
+def test_the_disk_is_full(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = interrupted("run", *OPTIONS, at=[BATCHES + 2])
+    assert stopped.returncode == 130
+    before = content("run")
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert retrieval.main(["--resume", "--output", "run"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert content("run") == before
+
+
+# settings and packages
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--hidden-size", "0"], 1, "--hidden-size must be 1 or more, not 0"),
+        (["--epochs", "-1"], 1, "--epochs must be 1 or more, not -1"),
+        (["--batch", "0"], 1, "--batch must be 1 or more"),
+        (["--seed", "-1"], 1, "--seed must be 0 or more, not -1"),
+        (["--lr", "nan"], 1, "--lr must be a positive number, not nan"),
+        (["--lr", "0"], 1, "--lr must be a positive number, not 0"),
+        (["--batch", "200"], 1, "--train-sequences 100 is less than one batch (--batch 200)"),
+        (["--test-sequences", "10"], 1, "--test-sequences 10 is less than one batch (--batch 16)"),
+        (["--threads", "0"], 1, "--threads: "),
+        (["--resume", "--overwrite"], 2, "not allowed with argument"),
+        (["--momentum", "1"], 2, "unrecognized arguments: --momentum"),
+        (["--hidden", "3"], 2, "unrecognized arguments: --hidden"),
+        (["--epochs", "many"], 2, "invalid int value: 'many'"),
+    ],
+)
+def test_wrong_settings(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        found = run(*arguments)
+    except SystemExit as stop:
+        found = stop.code  # type: ignore[assignment]
+    assert found == code
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_help_shows_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        retrieval.main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for name, value in RetrievalSettings().as_dict().items():
+        assert f"--{name.replace('_', '-')} " in out and f"(default {value})" in " ".join(out.split())
+
+
+def test_the_defaults_are_the_papers() -> None:
+    assert RetrievalSettings().as_dict() == {
+        "hidden_size": 11,
+        "epochs": 200,
+        "batch": 128,
+        "lr": 1e-3,
+        "train_sequences": 100_000,
+        "validation_sequences": 10_000,
+        "test_sequences": 20_000,
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize("package", ["tqdm", "matplotlib", "safetensors"])
+def test_a_missing_package_is_a_sentence(
+    package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports = importlib.import_module
+
+    def without(module: str) -> Any:
+        if module.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return imports(module)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    assert run("--output", "run") == 1
+    err = capsys.readouterr().err
+    assert f"pip install {package}" in err and "stpn_swift[experiments]" in err and err.count("\n") == 1
+    assert not Path("run").exists()
+
+
+# figure
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_a_figure_of_several_runs(suffix: str, magic: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("0", "1"):
+        assert run("--seed", seed) == 0
+    output = Path("figure").with_suffix(suffix)
+    runs = [f"runs/retrieval/seed-{seed}" for seed in (0, 1)]
+    assert figure.main([*runs, "--output", str(output)]) == 0
+    assert output.read_bytes().startswith(magic)
+    if suffix == ".svg":
+        assert "<!-- seed-0 -->" in output.read_text() and "<!-- seed-1 -->" in output.read_text()
+
+
+def test_a_figure_that_cannot_be_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert figure.main(["nowhere", "--output", "figure.png"]) == 1
+    assert "nowhere holds no run" in capsys.readouterr().err
+
+    assert run("--output", "run") == 0
+    assert figure.main(["run", "--output", "figure.tree"]) == 1
+    assert "figure.tree" in capsys.readouterr().err and not Path("figure.tree").exists()
+
+    Path("run/metrics.csv").write_text("epoch,loss\n1,x\n")
+    assert figure.main(["run", "--output", "figure.png"]) == 1
+    assert "run/metrics.csv is not the metrics of a run" in capsys.readouterr().err
