@@ -33,6 +33,16 @@ static int take_memory(Arguments *held, const CellObject *self, const stpn_run *
     return *memory ? 0 : -1;
 }
 
+/* The default is looked up once for a call, whose workspace depends on it. */
+static int take_threads(PyObject *argument, stpn_run *run)
+{
+    if (take_int32(argument, "threads", &run->threads) < 0)
+        return -1;
+    if (run->threads == 0)
+        run->threads = stpn_get_num_threads();
+    return 0;
+}
+
 static PyObject *none_or_raise(int32_t status, const stpn_error *error)
 {
     return status == STPN_OK ? Py_NewRef(Py_None) : raise_status(status, error);
@@ -117,7 +127,7 @@ static int forward_take(Forward *call, const CellObject *self, PyObject *const *
     Element element = real(self);
     Shape x_shape = sequence_shape(ANY_BATCH, ANY_TIME, self->cell.input_size);
     void *x, *resets;
-    if (take_count("forward", count, COUNT) < 0 || take_int32(args[THREADS], "threads", &run->threads) < 0 ||
+    if (take_count("forward", count, COUNT) < 0 || take_threads(args[THREADS], run) < 0 ||
         take_implementation(args[IMPLEMENTATION], &run->implementation) < 0 ||
         take_array(held, args[X], label("x"), element, &x_shape, INPUT, REQUIRED, &x) < 0)
         return -1;
@@ -190,7 +200,7 @@ static int backward_take(Backward *call, const CellObject *self, PyObject *const
     stpn_backward_buffers *buffers = &call->buffers;
     Element element = real(self);
     void *grad_y, *tape;
-    if (take_count("backward", count, COUNT) < 0 || take_int32(args[THREADS], "threads", &run->threads) < 0 ||
+    if (take_count("backward", count, COUNT) < 0 || take_threads(args[THREADS], run) < 0 ||
         take_implementation(args[IMPLEMENTATION], &run->implementation) < 0 ||
         take_int64(args[BATCH], "batch", &run->batch) < 0 || take_int64(args[TIME], "time", &run->time) < 0)
         return -1;
@@ -253,7 +263,7 @@ static int step_take(Step *call, const CellObject *self, PyObject *const *args, 
     Element element = real(self);
     Shape x_shape = step_shape(ANY_BATCH, self->cell.input_size);
     void *x;
-    if (take_count("step", count, COUNT) < 0 || take_int32(args[THREADS], "threads", &run->threads) < 0 ||
+    if (take_count("step", count, COUNT) < 0 || take_threads(args[THREADS], run) < 0 ||
         take_implementation(args[IMPLEMENTATION], &run->implementation) < 0 ||
         take_array(held, args[X], label("x_t"), element, &x_shape, INPUT, REQUIRED, &x) < 0)
         return -1;

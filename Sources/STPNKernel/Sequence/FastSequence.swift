@@ -15,7 +15,7 @@ struct FastTape<C: FastCell> {
 /// Samples meet only in the gradients for the parameters. These are summed within groups of blocks in the order of the
 /// batch, and then over the groups in their order; the groups depend on sizes alone. So no result depends on the number
 /// of threads.
-struct FastSequence<C: FastCell> {
+struct FastSequence<C: FastCell>: SequenceKernel {
     typealias Number = C.Number
 
     let cell: C
@@ -165,6 +165,30 @@ struct FastSequence<C: FastCell> {
                 }
             }
         }
+    }
+
+    // MARK: Step
+
+    struct StepScratch {
+        let forward: ForwardScratch
+        /// Where none is wanted
+        let y: UnsafeMutablePointer<Number>  // (B,H)
+    }
+
+    func stepScratch(_ arena: inout Arena) -> StepScratch {
+        StepScratch(forward: forwardScratch(&arena, nil), y: arena.take(Number.self, B, H))
+    }
+
+    /// A step is a sequence of one whose final state goes where its initial state was: a block reads the one before it
+    /// writes the other.
+    func step(_ buffers: stpn_step_buffers, _ scratch: StepScratch) {
+        var sequence = stpn_forward_buffers()
+        sequence.y = buffers.y ?? UnsafeMutableRawPointer(scratch.y)
+        sequence.final_state = buffers.state
+        sequence.x = buffers.x
+        sequence.parameters = buffers.parameters
+        sequence.state = UnsafeRawPointer(buffers.state)?.assumingMemoryBound(to: UnsafeRawPointer?.self)
+        forward(sequence, scratch.forward, nil)
     }
 
     // MARK: Backward

@@ -29,7 +29,7 @@ struct PlainTape<T: Real> {
 
 /// The plain kernel: runs a cell's equations over samples and steps on one thread. Going back through time it keeps every
 /// state of one sample.
-struct PlainSequence<E: Equations> {
+struct PlainSequence<E: Equations>: SequenceKernel {
     typealias Real = E.T
     typealias Arrays = Concatenation<Real>
 
@@ -73,7 +73,7 @@ struct PlainSequence<E: Equations> {
         let y: UnsafeMutablePointer<Real>  // (H)
     }
 
-    func forwardScratch(_ arena: inout Arena) -> ForwardScratch {
+    func forwardScratch(_ arena: inout Arena, _ tape: PlainTape<Real>?) -> ForwardScratch {
         ForwardScratch(
             parameters: takeParameters(&arena), before: takeStates(&arena), after: takeStates(&arena),
             y: arena.take(Real.self, H))
@@ -117,7 +117,7 @@ struct PlainSequence<E: Equations> {
         let gradParameters: Arrays
     }
 
-    func backwardScratch(_ arena: inout Arena) -> BackwardScratch {
+    func backwardScratch(_ arena: inout Arena, _ tape: PlainTape<Real>) -> BackwardScratch {
         BackwardScratch(
             before: arena.take(Real.self, T, S), after: takeStates(&arena), y: arena.take(Real.self, H),
             gradY: arena.take(Real.self, H), gradX: arena.take(Real.self, I), gradAfter: takeStates(&arena),
@@ -182,6 +182,10 @@ struct PlainSequence<E: Equations> {
     }
 
     // MARK: Step
+
+    func stepScratch(_ arena: inout Arena) -> ForwardScratch {
+        forwardScratch(&arena, nil)
+    }
 
     func step(_ buffers: stpn_step_buffers, _ scratch: ForwardScratch) {
         scratch.parameters.load { buffers.parameters.array($0, Real.self) }
