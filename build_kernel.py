@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 KERNEL = ROOT / "Sources" / "STPNKernel"
 PLATFORM = ROOT / "Sources" / "CPlatform"
 HEADERS = [ROOT / "Sources" / "CSTPN" / "include", PLATFORM / "include"]
+DEFAULT_OUTPUT = ROOT / "build" / "native"
 
 SWIFT_NEEDED = (6, 2)
 INSTALL_HINT = "install it from https://www.swift.org/install and put swiftc on the PATH, or set SWIFTC to it"
@@ -58,11 +59,15 @@ def swift_compiler() -> str:
     needed = ".".join(map(str, SWIFT_NEEDED))
     compiler = shutil.which(os.environ.get("SWIFTC", "swiftc"))
     if compiler is None:
-        raise BuildError(f"stpn_swift is built with Swift {needed} or later, and no swiftc was found: {INSTALL_HINT}.")
+        raise BuildError(
+            f"stpn_swift is built with Swift {needed} or later, and no swiftc was found: {INSTALL_HINT}."
+        )
     answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     version = re.search(r"Swift version (\d+)\.(\d+)", answer.stdout)
     if version is None:
-        raise BuildError(f"stpn_swift is built with Swift {needed} or later, and {compiler} names no version: {INSTALL_HINT}.")
+        raise BuildError(
+            f"stpn_swift is built with Swift {needed} or later, and {compiler} names no version: {INSTALL_HINT}."
+        )
     found = (int(version[1]), int(version[2]))
     if found < SWIFT_NEEDED:
         raise BuildError(
@@ -89,7 +94,14 @@ def run(command: list[str]) -> None:
 
 def compile_swift(swiftc: str, sources: list[Path], march: str, condition: str | None, target: Path) -> None:
     command = [swiftc, "-O", "-wmo", "-parse-as-library", "-swift-version", "6", "-module-name", "STPNKernel"]
-    command += ["-enable-experimental-feature", "Embedded", "-Xcc", "-fno-math-errno", "-Xcc", f"-march={march}"]
+    command += [
+        "-enable-experimental-feature",
+        "Embedded",
+        "-Xcc",
+        "-fno-math-errno",
+        "-Xcc",
+        f"-march={march}",
+    ]
     command += ["-Xcc", "-fPIC"]
     command += ["-D", condition] if condition else []
     command += [f"-I{headers}" for headers in HEADERS]
@@ -103,8 +115,22 @@ def compile_c(source: Path, definitions: list[str], target: Path) -> None:
     run([*command, "-c", str(source), "-o", str(target)])
 
 
-def build(output: Path) -> Path:
-    """Builds libstpn.a in a directory, and returns its path."""
+def is_current(library: Path) -> bool:
+    """Whether a library is newer than all that it is built from."""
+    if not library.exists():
+        return False
+    sources = [
+        Path(__file__),
+        *(path for folder in [KERNEL, PLATFORM, *HEADERS] for path in folder.rglob("*")),
+    ]
+    return library.stat().st_mtime > max(source.stat().st_mtime for source in sources)
+
+
+def build(output: Path = DEFAULT_OUTPUT) -> Path:
+    """Builds libstpn.a in a directory, unless it is there and current, and returns its path."""
+    library = output / "libstpn.a"
+    if is_current(library):
+        return library
     machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     if machine not in BASELINES:
         raise BuildError(f"stpn_swift is built for {' and '.join(BASELINES)}, and this machine is {machine}.")
@@ -137,16 +163,16 @@ def build(output: Path) -> Path:
         objects.append(output / f"{source.stem}.o")
         compile_c(source, definitions, objects[-1])
 
-    library = output / "libstpn.a"
-    library.unlink(missing_ok=True)
-    run([llvm_tool(swiftc, "ar"), "crs", str(library), *map(str, objects)])
-    return library
+    unfinished = output / "unfinished.a"
+    unfinished.unlink(missing_ok=True)
+    run([llvm_tool(swiftc, "ar"), "crs", str(unfinished), *map(str, objects)])
+    return unfinished.rename(library)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Builds the kernel as a static library, libstpn.a.")
     parser.add_argument(
-        "--output", type=Path, default=ROOT / "build" / "native", help="directory of the library (default: %(default)s)"
+        "--output", type=Path, default=DEFAULT_OUTPUT, help="directory of the library (default: %(default)s)"
     )
     try:
         print(build(parser.parse_args().output))

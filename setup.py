@@ -16,7 +16,7 @@ from build_kernel import HEADERS, BuildError, build  # noqa: E402  (the folder o
 class BuildWithKernel(build_ext):
     def build_extension(self, ext: Extension) -> None:
         try:
-            library = build(Path(self.build_temp).resolve() / "kernel")
+            library = build()
         except BuildError as error:
             sys.exit(f"error: {error}")
         ext.extra_objects = [str(library)]
@@ -38,7 +38,9 @@ extension = Extension(
     define_macros=[("Py_LIMITED_API", "0x030B0000"), ("STPN_KERNEL_BUILD", '"Embedded Swift"')],
     py_limited_api=True,
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
-    extra_link_args=["-pthread", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"] if sys.platform == "linux" else [],
+    extra_link_args=["-pthread", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
+    if sys.platform == "linux"
+    else [],
 )
 
 setup(
