@@ -2,9 +2,10 @@
 
     python build_kernel.py [--output DIRECTORY]
 
-setup.py links the library into the Python extension, the Makefile into the C tests. The sources are those of the Swift
-package, compiled as Embedded Swift, so that the result needs libc alone. For x86-64 the part that computes is compiled
-three times, for SSE, AVX2 and AVX-512, and chosen at run time (Sources/CPlatform/kernels.c).
+setup.py links the library into the Python extension, the Makefile into the C tests. The sources are those of
+the Swift package, compiled as Embedded Swift, so that the result needs libc alone. For x86-64 the part that
+computes is compiled three times, for SSE, AVX2 and AVX-512, and chosen at run time
+(Sources/CPlatform/kernels.c).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """A processor level that the computing part is compiled for, and the condition that selects it in Swift."""
+    """A processor level that the computing part is compiled for, and the condition that selects it in
+    Swift."""
 
     name: str
     march: str
@@ -56,23 +58,17 @@ X86_64_SETS = [
 
 def swift_compiler() -> str:
     """The path of a swiftc that is new enough; BuildError names what was found and what is needed."""
-    needed = ".".join(map(str, SWIFT_NEEDED))
+    needed = f"stpn_swift is built with Swift {'.'.join(map(str, SWIFT_NEEDED))} or later"
     compiler = shutil.which(os.environ.get("SWIFTC", "swiftc"))
     if compiler is None:
-        raise BuildError(
-            f"stpn_swift is built with Swift {needed} or later, and no swiftc was found: {INSTALL_HINT}."
-        )
+        raise BuildError(f"{needed}, and no swiftc was found: {INSTALL_HINT}.")
     answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     version = re.search(r"Swift version (\d+)\.(\d+)", answer.stdout)
     if version is None:
-        raise BuildError(
-            f"stpn_swift is built with Swift {needed} or later, and {compiler} names no version: {INSTALL_HINT}."
-        )
+        raise BuildError(f"{needed}, and {compiler} names no version: {INSTALL_HINT}.")
     found = (int(version[1]), int(version[2]))
     if found < SWIFT_NEEDED:
-        raise BuildError(
-            f"stpn_swift is built with Swift {needed} or later, and {compiler} is {found[0]}.{found[1]}: {INSTALL_HINT}."
-        )
+        raise BuildError(f"{needed}, and {compiler} is {found[0]}.{found[1]}: {INSTALL_HINT}.")
     return compiler
 
 
@@ -152,8 +148,8 @@ def build(output: Path = DEFAULT_OUTPUT) -> Path:
         for compilation in compilations:
             compilation.result()
 
-    # Every object carries copies of the runtime functions that Embedded Swift needs, compiled for its instruction set, of
-    # which the linker would keep the first for all: each object keeps its own to itself.
+    # Every object carries copies of the runtime functions that Embedded Swift needs, compiled for its
+    # instruction set, of which the linker would keep the first for all: each object keeps its own to itself.
     run([objcopy, "--wildcard", "--keep-global-symbol=stpn_*", str(base)])
     for instruction_set, target in zip(instruction_sets, objects[1:], strict=True):
         run([objcopy, f"--keep-global-symbol={instruction_set.entry_point}", str(target)])

@@ -1,4 +1,4 @@
-"""Builds the extension: the Swift kernel as a static library, and the C bridge linked with it. See pyproject.toml."""
+"""Builds the extension: the Swift kernel as a static library, and the C bridge linked with it."""
 
 import re
 import sys

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 def test_retrieval_torch() -> None:
     pytest.importorskip("torch")
-    command = [sys.executable, EXAMPLES / "retrieval_torch.py", "--epochs", "1", "--sequences", "256"]
+    command = [sys.executable, str(EXAMPLES / "retrieval_torch.py"), "--epochs", "1", "--sequences", "256"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "epoch   1   loss 3." in result.stdout and "test accuracy 0." in result.stdout

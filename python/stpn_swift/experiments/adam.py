@@ -17,7 +17,7 @@ class Adam:
     Parameters
     ----------
     parameters
-        (N), float32 or float64: the vector to optimise, usually one of which all arrays of a network are views.
+        (N), float32 or float64: the vector to optimise, say that of a network whose arrays are views of it.
     lr, betas, eps
         As in the paper.
     """
@@ -35,7 +35,7 @@ class Adam:
         self._scratch = np.empty_like(parameters)
 
     def step(self, gradient: Array) -> None:
-        """Go one step down the gradient (N)."""
+        """Goes one step down the gradient (N)."""
         beta1, beta2 = self.betas
         self.steps += 1
         steps = int(self.steps)

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def save(path: Path, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically.
+    """Writes a checkpoint atomically.
 
     Raises
     ------
@@ -53,12 +53,12 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise ExperimentError(f"{path} is not a checkpoint of the format {FORMAT!r}: its format is {found!r}")
     text = metadata.get("record", "")
     if metadata.get("sha256") != _digest(arrays, text):
-        raise ExperimentError(f"the checkpoint {path} is damaged (its checksum is wrong); it was left as it is")
+        raise ExperimentError(f"the checkpoint {path} is damaged (wrong checksum); it was left as it is")
     return arrays, json.loads(text)
 
 
 def restore(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
-    """Copy arrays of a checkpoint into live ones of the same names, shapes and types.
+    """Copies arrays of a checkpoint into live ones of the same names, shapes and types.
 
     Raises
     ------

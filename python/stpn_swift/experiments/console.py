@@ -33,7 +33,8 @@ class Console:
         self._bar.set_postfix_str(f"validation {metrics.validation_accuracy:.4f}", refresh=False)
         if metrics.epoch == 1 or metrics.epoch % self._every == 0 or metrics.epoch == self._epochs:
             self._bar.write(
-                f"epoch {metrics.epoch:3}/{self._epochs}   loss {metrics.loss:.4f}   train {metrics.train_accuracy:.4f}   "
-                f"validation {metrics.validation_accuracy:.4f}   {metrics.seconds:.2f} s"
+                f"epoch {metrics.epoch:3}/{self._epochs}   loss {metrics.loss:.4f}   "
+                f"train {metrics.train_accuracy:.4f}   validation {metrics.validation_accuracy:.4f}   "
+                f"{metrics.seconds:.2f} s"
             )
             sys.stdout.flush()

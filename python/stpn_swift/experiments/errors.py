@@ -11,7 +11,7 @@ class ExperimentError(Exception):
 
 
 def optional_import(module: str) -> Any:
-    """Import a module of an optional package.
+    """Imports a module of an optional package.
 
     Raises
     ------

@@ -15,12 +15,12 @@ from .run_folder import RunFolder
 
 
 def draw_accuracy(runs: Sequence[RunFolder], path: Path) -> None:
-    """Draw the validation accuracy of each run (and its training accuracy, pale) with the bounds of the task.
+    """Draws the validation accuracy of each run, pale that in training, and the bounds of the task.
 
     Parameters
     ----------
     runs
-        Each with a metrics.csv; a run's label is its seed.
+        Each with a metrics.csv; a run's label is the name of its folder.
     path
         Its suffix says the format: .png, .svg, .pdf.
 
@@ -35,14 +35,17 @@ def draw_accuracy(runs: Sequence[RunFolder], path: Path) -> None:
     for run in runs:
         history = run.read_metrics()
         epochs = [row.epoch for row in history]
-        label = f"seed {run.read_config()['settings']['seed']}"
-        (line,) = axes.plot(epochs, [100 * row.validation_accuracy for row in history], label=label)
+        validation = [100 * row.validation_accuracy for row in history]
+        (line,) = axes.plot(epochs, validation, label=run.path.resolve().name)
         axes.plot(epochs, [100 * row.train_accuracy for row in history], color=line.get_color(), alpha=0.3)
-    for bound, meaning in ((CHANCE, "chance"), (DIGITS_KNOWN, "the digits known, not which")):
+    across = axes.get_yaxis_transform()
+    for bound, meaning in ((CHANCE, "chance"), (DIGITS_KNOWN, "the three digits known, but not which")):
         axes.axhline(100 * bound, color="grey", linestyle="--", linewidth=1)
-        axes.text(1, 100 * bound + 1, f"{meaning}, {bound:.0%}", transform=axes.get_yaxis_transform(), ha="right", color="grey")
+        axes.text(
+            0.99, 100 * bound + 1, f"{meaning}: {bound:.0%}", transform=across, ha="right", color="grey"
+        )
     axes.set(xlabel="epoch", ylabel="accuracy (%)", title="Associative retrieval, STPNR", ylim=(0, 102))
-    axes.legend(title="validation (training pale)", loc="center right")
+    axes.legend(title="validation (training pale)", loc="upper right", bbox_to_anchor=(1, 0.9))
 
     content = io.BytesIO()
     try:
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Draw accuracy by epoch of one or several runs of associative retrieval into one figure.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the figure: .png, .svg, .pdf")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".png, .svg or .pdf")
     parsed = parser.parse_args(arguments)
     try:
         draw_accuracy([RunFolder(run) for run in parsed.runs], parsed.output)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment, a crash or a power cut included, the old or the new content is there.
+    """Writes a file so that whenever the machine stops, the old content is there or the new one.
 
     Raises
     ------

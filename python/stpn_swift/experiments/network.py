@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import STPNR
+from .. import Cell
 from .readout import cross_entropy, linear, linear_backward
 
 Array = NDArray[Any]
 
 
 def flatten(arrays: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
-    """One vector with the content of all arrays, and for each name the view of its part in the array's shape."""
+    """One vector with the content of all arrays, and by name a view of each array's part in its shape."""
     vector = np.concatenate([array.ravel() for array in arrays.values()])
     ends = np.cumsum([array.size for array in arrays.values()])
     views = {
@@ -45,13 +45,12 @@ class SequenceClassifier:
         Views of `vector` by name: `cell.weight`, …, `readout.weight`, `readout.bias`.
     """
 
-    def __init__(self, cell: STPNR, classes: int, random: np.random.Generator) -> None:
+    def __init__(self, cell: Cell, classes: int, random: np.random.Generator) -> None:
         H = cell.hidden_size
         k = H**-0.5
-        dtype = cell.params["weight"].dtype
         arrays = {f"cell.{name}": array for name, array in cell.params.items()}
-        arrays["readout.weight"] = random.uniform(-k, k, (classes, H)).astype(dtype)
-        arrays["readout.bias"] = random.uniform(-k, k, classes).astype(dtype)
+        arrays["readout.weight"] = random.uniform(-k, k, (classes, H)).astype(cell.dtype)
+        arrays["readout.bias"] = random.uniform(-k, k, classes).astype(cell.dtype)
 
         self.cell = cell
         self.vector, self.parameters = flatten(arrays)
@@ -65,7 +64,7 @@ class SequenceClassifier:
         return self._readout(y[:, -1])
 
     def loss(self, x: Array, targets: Array) -> tuple[float, int]:
-        """The mean cross-entropy of a batch x (B,T,I) with targets (B), and how many it tells right.
+        """The mean cross-entropy of a batch x (B,T,I) with targets (B), and how many it answers right.
 
         Leaves the gradient of the loss in `gradient`.
         """
@@ -81,12 +80,12 @@ class SequenceClassifier:
             self._gradients[f"cell.{name}"][...] = grad
         self._gradients["readout.weight"][...] = grad_weight
         self._gradients["readout.bias"][...] = grad_bias
-        return loss, count_right(logits, targets)
+        return loss, count_correct(logits, targets)
 
     def _readout(self, h: Array) -> Array:
         return linear(h, self.parameters["readout.weight"], self.parameters["readout.bias"])
 
 
-def count_right(logits: Array, targets: Array) -> int:
+def count_correct(logits: Array, targets: Array) -> int:
     """For how many of the batch the target has the highest of the logits (B,C)."""
     return int(np.count_nonzero(logits.argmax(axis=1) == targets))

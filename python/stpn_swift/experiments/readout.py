@@ -11,7 +11,7 @@ Array = NDArray[Any]
 
 
 def linear(h: Array, weight: Array, bias: Array) -> Array:
-    """logits (B,C) of activations h (B,H), for weight (C,H) and bias (C)."""
+    """The scores of classes, logits (B,C), of activations h (B,H), for weight (C,H) and bias (C)."""
     return h @ weight.T + bias
 
 

@@ -1,7 +1,9 @@
-"""Train a network of short-term plasticity neurons on associative retrieval: `python -m stpn_swift.experiments.retrieval`.
+"""Associative retrieval on the command line: `python -m stpn_swift.experiments.retrieval`.
 
-The network is an STPNR cell with a linear readout after the last step; its forward and backward passes are computed by
-the Swift kernel, the rest by NumPy.
+The network is an STPNR cell with a linear readout after the last step. The Swift kernel computes the cell,
+forward and backward; NumPy does the rest. What enters the update of a synapse is the presynaptic activity of
+the step before, as in the paper's equations and the demo published with it; the code published for this very
+experiment took that of the same step (docs/cells.md, section 6).
 """
 
 from __future__ import annotations
@@ -46,12 +48,12 @@ A run is a folder: config.json, metrics.csv (a row an epoch), checkpoint.safeten
 figures/accuracy.png. Ctrl-C saves and stops, also within an epoch; --resume goes on to the same bits as
 if nothing had happened, whatever --threads. A second Ctrl-C stops at once, without saving.
 
-examples:
-  %(prog)s                                    the paper's setting, 200 epochs
-  %(prog)s --seed 1 --epochs 50               another seed, shorter
-  %(prog)s --resume                           go on with the run of seed 0
-  %(prog)s --resume --output FOLDER           go on with another; its settings are in the folder
-  python -m stpn_swift.experiments.figure runs/retrieval/* --output accuracy.png
+with nothing                     the paper's sizes, 200 epochs
+with --seed 1 --epochs 50        another seed, shorter
+with --resume                    go on with the run of seed 0
+with --resume --output FOLDER    go on with another run; its settings are in its folder
+
+Several runs in one figure: python -m stpn_swift.experiments.figure RUN... --output accuracy.png
 """
 
 
@@ -84,7 +86,7 @@ def _run(parsed: argparse.Namespace) -> int:
         saved.restore(trainer)
     else:
         folder.create(describe(settings, trainer.network), overwrite=parsed.overwrite)
-        folder.save(settings, trainer)
+    folder.save(settings, trainer)
 
     with Interrupts() as interrupts, Console(trainer, settings.epochs) as console:
         while trainer.progress.epoch < settings.epochs:
@@ -116,7 +118,7 @@ def prepare(settings: RetrievalSettings) -> tuple[Trainer, Sequences]:
     validation = generate(settings.validation_sequences, seeds.validation)
     test = generate(settings.test_sequences, seeds.test)
 
-    cell = STPNR(len(SYMBOLS), settings.hidden_size, seed=int(seeds.parameters.integers(2**32)))
+    cell = STPNR(len(SYMBOLS), settings.hidden_size, seed=seeds.parameters)
     network = SequenceClassifier(cell, len(SYMBOLS), seeds.parameters)
     trainer = Trainer(network, Adam(network.vector, settings.lr), train, validation, settings.batch)
     return trainer, test[: len(test) // settings.batch * settings.batch]
@@ -158,7 +160,8 @@ def _conclude(trainer: Trainer, test: Sequences, folder: RunFolder) -> None:
     )
     draw_accuracy([folder], folder.figure)
     seconds = sum(row.seconds for row in trainer.progress.history)
-    print(f"test accuracy {test_accuracy:.4f} on {len(test)} sequences, after {seconds:.1f} s of training")
+    correct = round(test_accuracy * len(test))
+    print(f"test accuracy {test_accuracy:.5f} ({correct} of {len(test)}), after {seconds:.1f} s of training")
     print(f"figure      {folder.figure}\nmetrics     {folder.metrics}\ncheckpoint  {folder.checkpoint}")
 
 
@@ -182,8 +185,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_arguments(parser)
     how = parser.add_argument_group("how to run it")
-    how.add_argument("--threads", type=int, metavar="N", help="threads of the kernel (default: one a processor)")
-    how.add_argument("--output", type=Path, metavar="FOLDER", help="run folder (default runs/retrieval/seed-N)")
+    how.add_argument("--threads", type=int, metavar="N", help="of the kernel (default: one a processor)")
+    how.add_argument("--output", type=Path, metavar="FOLDER", help="(default runs/retrieval/seed-SEED)")
     existing = how.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     existing.add_argument("--overwrite", action="store_true", help="replace the run in the folder")

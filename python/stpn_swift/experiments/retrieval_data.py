@@ -1,8 +1,8 @@
 """The associative retrieval task (Ba et al. 2016, "Using Fast Weights to Attend to the Recent Past").
 
-Three pairs of a letter and a digit, two question marks, one of the letters; the answer is its digit. `c9k8j3??k` asks
-for 8. The letters of a sequence differ, its digits need not. By chance one is right in 10 % of the cases, and in 43 %
-when one knows the three digits but not which belongs to the letter.
+Three pairs of a letter and a digit, two question marks, one of the letters; the answer is its digit.
+`c9k8j3??k` asks for 8. The letters of a sequence differ, its digits need not. By chance one is right in 10 %
+of the cases, and in 43 % when one knows the three digits but not which belongs to the letter.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Sequences:
 
 
 def generate(count: int, random: np.random.Generator) -> Sequences:
-    """Draw sequences: letters without replacement, digits with replacement, the letter asked for uniformly."""
+    """Draws sequences: letters without replacement, digits with, and one of the letters to ask for."""
     alphabet = np.broadcast_to(np.arange(len(LETTERS), dtype=np.uint8), (count, len(LETTERS)))
     letters = random.permuted(alphabet, axis=1)[:, :PAIRS]
     digits = len(LETTERS) + random.integers(len(DIGITS), size=(count, PAIRS), dtype=np.uint8)
@@ -74,6 +74,6 @@ class Seeds(NamedTuple):
     def from_seed(cls, seed: int) -> Seeds:
         """The generators of a run: `SeedSequence(seed).spawn(4)`, in the order of the fields.
 
-        So every seed has data and initial parameters of its own, and the size of one set changes no other set.
+        So every seed has its own data and initial parameters, and the size of one set changes no other.
         """
         return cls(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)))

@@ -1,14 +1,13 @@
 """A run is a folder: config.json, metrics.csv, checkpoint.safetensors, result.json, figures/accuracy.png.
 
-The checkpoint alone says how far the run is: metrics.csv is written from its record, so that a run killed between the
-two files goes on from the checkpoint and the file is right again after the next epoch.
+The checkpoint alone says how far the run is. metrics.csv is written from its record, also on resuming, so
+that a run may be killed between the two files.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,7 +31,7 @@ class SavedRun:
     arrays: dict[str, NDArray[Any]]
 
     def restore(self, trainer: Trainer) -> None:
-        """Bring a new trainer with the same settings to where the run is."""
+        """Brings a new trainer with the same settings to where the run is."""
         checkpoint.restore(trainer.arrays(), self.arrays)
         trainer.progress = self.progress
 
@@ -49,7 +48,7 @@ class RunFolder:
         self.figure = path / "figures" / "accuracy.png"
 
     def create(self, config: dict[str, Any], *, overwrite: bool) -> None:
-        """Make the folder and write config.json.
+        """Makes the folder and writes config.json.
 
         Raises
         ------
@@ -69,7 +68,7 @@ class RunFolder:
         write_json(self.config, config)
 
     def save(self, settings: RetrievalSettings, trainer: Trainer) -> None:
-        """Write the checkpoint, then metrics.csv."""
+        """Writes the checkpoint, then metrics.csv."""
         record = {"settings": settings.as_dict(), "progress": trainer.progress.as_dict()}
         checkpoint.save(self.checkpoint, trainer.arrays(), record)
         write_atomically(self.metrics, _csv(trainer.progress.history))
@@ -83,8 +82,14 @@ class RunFolder:
             There is none that can be read.
         """
         arrays, record = checkpoint.load(self.checkpoint)
-        settings = RetrievalSettings(**record["settings"])
-        return SavedRun(settings, Progress.from_dict(record["progress"]), arrays)
+        try:
+            settings = RetrievalSettings(**record["settings"])
+            progress = Progress.from_dict(record["progress"])
+        except (KeyError, TypeError) as error:
+            raise ExperimentError(
+                f"{self.checkpoint} is of another version of this program: {error}"
+            ) from None
+        return SavedRun(settings, progress, arrays)
 
     def read_metrics(self) -> list[EpochMetrics]:
         """The rows of metrics.csv.
@@ -96,16 +101,14 @@ class RunFolder:
         """
         try:
             rows = list(csv.DictReader(self.metrics.read_text().splitlines()))
-            return [EpochMetrics(int(row.pop("epoch")), **{k: float(v) for k, v in row.items()}) for row in rows]
+            return [
+                EpochMetrics(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
+                for row in rows
+            ]
         except FileNotFoundError:
             raise ExperimentError(f"{self.path} holds no run: there is no {self.metrics.name}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ExperimentError(f"{self.metrics} is not the metrics of a run: {error}") from None
-
-    def read_config(self) -> dict[str, Any]:
-        """The content of config.json."""
-        config: dict[str, Any] = json.loads(self.config.read_text())
-        return config
 
 
 def _csv(history: Sequence[EpochMetrics]) -> bytes:

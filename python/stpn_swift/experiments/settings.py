@@ -28,7 +28,9 @@ class RetrievalSettings:
 
     hidden_size: int = _setting(11, "number of neurons, H")
     epochs: int = _setting(200, "how often to go through the training sequences")
-    batch: int = _setting(128, "sequences in an update; an incomplete last batch is left out of training and test")
+    batch: int = _setting(
+        128, "sequences in an update; an incomplete last one is left out of training and test"
+    )
     lr: float = _setting(1e-3, "learning rate of Adam")
     train_sequences: int = _setting(100_000, "size of the training set")
     validation_sequences: int = _setting(10_000, "size of the validation set")
@@ -51,7 +53,7 @@ class RetrievalSettings:
                 )
 
     def check_agreement(self, given: dict[str, Any]) -> None:
-        """Check that settings which the user gives to go on with a run are those of the run.
+        """Checks that settings which the user gives to go on with a run are those of the run.
 
         Raises
         ------
@@ -61,8 +63,8 @@ class RetrievalSettings:
         for name, value in given.items():
             if value != getattr(self, name):
                 raise ExperimentError(
-                    f"{flag(name)} {value} contradicts the run, which has {getattr(self, name)}: leave it out "
-                    "to go on with that run, or start another one (--output)"
+                    f"{flag(name)} {value} contradicts the run, which has {getattr(self, name)}: leave it "
+                    "out to go on with that run, or start another one (--output)"
                 )
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def flag(name: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser an option for every setting. Those that the user leaves out stay out of the parsed namespace."""
+    """Gives the parser an option for every setting; those not given stay out of what it parses."""
     group = parser.add_argument_group("settings of the run")
     for setting in fields(RetrievalSettings):
         group.add_argument(

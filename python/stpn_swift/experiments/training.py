@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from .adam import Adam
 from .errors import ExperimentError
-from .network import SequenceClassifier, count_right
+from .network import SequenceClassifier, count_correct
 from .retrieval_data import Sequences
 
-# Not larger: the states F of a batch should stay in the cache.
-EVALUATION_BATCH = 1000
+# Larger ones are slower: BLAS wakes threads for the readout that wait longer than they work.
+EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One row of metrics.csv; accuracies are fractions, train_accuracy is that of each batch before its update."""
+    """One row of metrics.csv. Accuracies are fractions, in training of each batch before its update."""
 
     epoch: int
     loss: float
@@ -39,7 +39,7 @@ class Progress:
     batch: int = 0
     """Batches done in the epoch under way."""
     loss_sum: float = 0.0
-    right: int = 0
+    correct: int = 0
     seconds: float = 0.0
     """Of the epoch under way."""
     history: list[EpochMetrics] = field(default_factory=list)
@@ -53,10 +53,15 @@ class Progress:
 
 
 class Trainer:
-    """Trains a network with Adam on batches in the order of the data; an incomplete last batch is left out."""
+    """Trains a network on batches in the order of the data; an incomplete last batch is left out."""
 
     def __init__(
-        self, network: SequenceClassifier, optimizer: Adam, train: Sequences, validation: Sequences, batch: int
+        self,
+        network: SequenceClassifier,
+        optimizer: Adam,
+        train: Sequences,
+        validation: Sequences,
+        batch: int,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -67,7 +72,7 @@ class Trainer:
         self.progress = Progress()
 
     def epoch(self, stop: Callable[[], bool], on_batch: Callable[[], object]) -> bool:
-        """Go on to the end of the epoch, or to the end of the batch in which `stop` begins to answer True.
+        """Goes on to the end of the epoch, or to the end of the batch in which `stop` begins to answer True.
 
         Returns
         -------
@@ -90,13 +95,13 @@ class Trainer:
 
         if not math.isfinite(progress.loss_sum):
             raise ExperimentError(
-                f"the training diverged: the loss of epoch {progress.epoch + 1} is {progress.loss_sum / self.batches}; "
-                "a smaller lr may help"
+                f"the training diverged: the loss of epoch {progress.epoch + 1} is "
+                f"{progress.loss_sum / self.batches}; a smaller --lr may help"
             )
         metrics = EpochMetrics(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / self.batches,
-            train_accuracy=progress.right / (self.batches * self.batch),
+            train_accuracy=progress.correct / (self.batches * self.batch),
             validation_accuracy=accuracy(self.network, self.validation),
             seconds=time.perf_counter() - started,
         )
@@ -107,10 +112,10 @@ class Trainer:
         progress = self.progress
         start = progress.batch * self.batch
         sequences = self.train[start : start + self.batch]
-        loss, right = self.network.loss(sequences.one_hot(), sequences.answers)
+        loss, correct = self.network.loss(sequences.one_hot(), sequences.answers)
         self.optimizer.step(self.network.gradient)
         progress.loss_sum += loss
-        progress.right += right
+        progress.correct += correct
         progress.batch += 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -121,8 +126,8 @@ class Trainer:
 
 def accuracy(network: SequenceClassifier, sequences: Sequences) -> float:
     """The fraction of the sequences, of all of them, that the network answers right."""
-    right = 0
+    correct = 0
     for start in range(0, len(sequences), EVALUATION_BATCH):
         part = sequences[start : start + EVALUATION_BATCH]
-        right += count_right(network.logits(part.one_hot()), part.answers)
-    return right / len(sequences)
+        correct += count_correct(network.logits(part.one_hot()), part.answers)
+    return correct / len(sequences)
