@@ -4,7 +4,8 @@ import Testing
 
 /// The gradients of the plain kernel are those of its outputs: central differences of a random projection.
 @Suite struct EquationTests {
-    @Test(arguments: FastAgainstPlainTests.Options.all) func gradients(_ options: FastAgainstPlainTests.Options) throws {
+    @Test(arguments: FastAgainstPlainTests.Options.all) func gradients(_ options: FastAgainstPlainTests.Options) throws
+    {
         let input = try RunInput.random(
             B: 2, T: 4, I: 2, H: 3, normalize: options.normalize, clamp: options.clamp, resets: false, seed: 5)
         let gradients = try Run<Double>(input, .plain)

@@ -43,7 +43,8 @@ struct Npz {
                 local + 30 + Int(data.number(UInt16.self, local + 26)) + Int(data.number(UInt16.self, local + 28))
             let size = Int(data.number(UInt32.self, entry + 24))
             arrays[String(name.dropLast(4))] = Self.npy(data[start..<start + size])
-            entry += 46 + nameLength + Int(data.number(UInt16.self, entry + 30))
+            entry +=
+                46 + nameLength + Int(data.number(UInt16.self, entry + 30))
                 + Int(data.number(UInt16.self, entry + 32))
         }
         self.arrays = arrays

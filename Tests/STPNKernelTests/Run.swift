@@ -128,7 +128,8 @@ struct Run<T: Real> {
 
         var memory: UnsafeMutableRawPointer { storage.baseAddress! + Self.margin }
         var isIntact: Bool {
-            storage[..<Self.margin].allSatisfy { $0 == 0xFF } && storage[(Self.margin + bytes)...].allSatisfy { $0 == 0xFF }
+            storage[..<Self.margin].allSatisfy { $0 == 0xFF }
+                && storage[(Self.margin + bytes)...].allSatisfy { $0 == 0xFF }
         }
     }
 

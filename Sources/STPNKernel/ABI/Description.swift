@@ -121,11 +121,12 @@ extension stpn_cell {
         }
         let inputSize = try checkedSize("input_size", input_size)
         let hiddenSize = try checkedSize("hidden_size", hidden_size)
+        // With room to spare: rows are padded, and several matrices of this size are added up.
         let (width, overflow) = inputSize.addingReportingOverflow(hiddenSize)
-        guard !overflow, checkedProduct(hiddenSize, width, type.size) != nil else {
+        guard !overflow, checkedProduct(hiddenSize, width, 1024) != nil else {
             throw Failure(
-                .size, "hidden_size", "(H, I + H) synapses exceed the address space, with H = \(hidden_size) and "
-                    + "I = \(input_size)")
+                .size, "hidden_size",
+                "(H, I + H) synapses exceed the address space, with H = \(hidden_size) and I = \(input_size)")
         }
         guard let normalize = STPN.Normalize(rawValue: normalize) else {
             throw Failure(.option, "normalize", "expected one of STPN_NORMALIZE_… (1 to 4), got \(normalize)")

@@ -41,7 +41,8 @@ enum Implementation: Int32, CaseIterable {
         if number == 0 { return try best() }
         guard let implementation = Implementation(rawValue: number), implementation.isAvailable else {
             throw Failure(
-                .implementation, "implementation", "expected 0 or the number of one of \(availableNames), got \(number)")
+                .implementation, "implementation", "expected 0 or the number of one of \(availableNames), got \(number)"
+            )
         }
         return implementation
     }

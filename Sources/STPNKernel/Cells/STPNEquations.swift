@@ -109,7 +109,8 @@ struct STPNEquations<T: Real>: Equations {
     }
 
     func stepAdjoint(
-        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, gradY: UnsafePointer<T>, gradAfter: Concatenation<T>,
+        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, gradY: UnsafePointer<T>,
+        gradAfter: Concatenation<T>,
         gradX: UnsafeMutablePointer<T>, gradBefore: Concatenation<T>, gradParameters: Concatenation<T>
     ) {
         let (before, after) = (State(before), State(after))

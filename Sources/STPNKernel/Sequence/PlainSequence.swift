@@ -15,7 +15,8 @@ protocol Equations {
     /// `gradY` (H) and `gradAfter` hold the gradients for y and the states after the step; `gradAfter` is used up.
     /// `gradX` (I) and `gradBefore` receive those for x and the states before; `gradParameters` accumulates.
     func stepAdjoint(
-        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, gradY: UnsafePointer<T>, gradAfter: Concatenation<T>,
+        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, gradY: UnsafePointer<T>,
+        gradAfter: Concatenation<T>,
         gradX: UnsafeMutablePointer<T>, gradBefore: Concatenation<T>, gradParameters: Concatenation<T>)
 }
 
