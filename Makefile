@@ -10,6 +10,12 @@ BUILD := build
 KERNEL := $(BUILD)/native/libstpn.a
 INCLUDE := Sources/CSTPN/include
 
+# A demo that was interrupted goes on, one that is complete says its results again.
+RESUME := $(if $(wildcard runs/retrieval/seed-0/checkpoint.safetensors),--resume)
+
+# The stacks of threads that wait for work until the process ends are "possibly lost".
+LEAKS := --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+
 CFLAGS ?= -O1 -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Werror
 CXX := $(shell command -v c++ || command -v clang++)
@@ -22,7 +28,8 @@ C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
 C_SOURCES := $(shell find Sources Tests/c -name '*.[ch]')
 PYTHON_SOURCES := setup.py build_kernel.py python benchmarks examples Tests
 
-.PHONY: help demo test test-headers test-swift test-c test-python test-thorough check format bench clean
+.PHONY: help demo test test-headers test-swift test-c test-python test-thorough \
+	check check-python check-swift check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -32,7 +39,7 @@ help: ## this list
 # ---- what a user runs
 
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
-	$(BIN)/python -m stpn_swift.experiments.retrieval $(ARGS)
+	$(BIN)/python -m stpn_swift.experiments.retrieval $(or $(ARGS),$(RESUME))
 
 test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
 
@@ -44,7 +51,6 @@ bench: $(VENV)/.test ## measure against PyTorch (ARGS="--json new.json --compare
 test-headers: ## stpn.h compiles as C99 and as C++
 	$(CC) -std=c99 $(WARNINGS) -I$(INCLUDE) -fsyntax-only Tests/c/header.c
 	$(CXX) -std=c++11 $(WARNINGS) -I$(INCLUDE) -fsyntax-only -x c++ Tests/c/header.c
-	@echo '2 passed, 0 failed'
 
 test-swift: ## the Swift package
 	swift test
@@ -58,10 +64,11 @@ test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the d
 test-thorough: test $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also the C tests under sanitizers and valgrind
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
 	@if command -v valgrind >/dev/null; then \
-		valgrind -q --error-exitcode=9 --leak-check=full $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt; \
+		valgrind -q --error-exitcode=9 $(LEAKS) $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt; \
 	else echo 'valgrind: not installed, left out'; fi
 
 $(KERNEL): $(KERNEL_SOURCES)
+	@echo 'building the kernel for every instruction set: this takes a few minutes'
 	$(PYTHON) build_kernel.py --output $(@D)
 
 $(BUILD)/c/test_stpn: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
@@ -78,11 +85,17 @@ $(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(V
 
 # ---- style
 
-check: $(VENV)/.test ## formatters and linters find nothing
+check: check-python check-swift check-c ## formatters and linters find nothing
+
+check-python: $(VENV)/.test
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
+
+check-swift:
 	swift format lint --strict --recursive Package.swift Sources Tests
+
+check-c: $(VENV)/.test
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 
 format: $(VENV)/.test ## what formatters can put right
@@ -98,11 +111,13 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.made $(PACKAGE_SOURCES)
+$(VENV)/.demo: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
+	@echo 'installing stpn_swift into $(VENV)'
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.made $(PACKAGE_SOURCES)
+$(VENV)/.test: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
+	@echo 'installing stpn_swift and what its tests need into $(VENV)'
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check]'
 	@touch $@ $(VENV)/.demo
 

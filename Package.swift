@@ -10,7 +10,7 @@ let package = Package(
         // The C interface: a header that Swift, C and the Python extension share.
         .systemLibrary(name: "CSTPN", path: "Sources/CSTPN/include"),
         // Threads and processor features, in C: the kernel is also built as Embedded Swift, which has neither.
-        .target(name: "CPlatform"),
+        .target(name: "CPlatform", linkerSettings: [.linkedLibrary("m")]),
         .target(name: "STPNKernel", dependencies: ["CSTPN", "CPlatform"]),
         .testTarget(
             name: "STPNKernelTests", dependencies: ["STPNKernel", "CSTPN"]),

@@ -1,1 +1,1 @@
-"""Benchmarks of stpn_swift against the same networks elsewhere: `make bench`, or `python -m benchmarks --help`."""
+"""stpn_swift against the same networks elsewhere: `make bench`, or `python -m benchmarks --help`."""

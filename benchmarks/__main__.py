@@ -15,8 +15,10 @@ from .rows import ROWS
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=report.__doc__)
-    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1], metavar="N", help="default: 2 and then 1")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each row and number of threads (default: 5)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1], metavar="N", help="default: 2 1")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="for each row and thread count (default: 5)"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name holds this text")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="compare with results written earlier")
@@ -25,7 +27,11 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    earlier = report.read(options.compare) if options.compare else []
+    try:
+        earlier = report.read(options.compare) if options.compare else []
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
     rows = [row for row in ROWS if options.only in row.name]
     if not rows:
         print(f"no row holds {options.only!r}", file=sys.stderr)

@@ -32,4 +32,6 @@ def check(row: Row) -> None:
                 bound = tolerance * max(1.0, float(np.abs(b).max()))
                 worst = float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
                 if not worst <= bound:
-                    raise WrongResult(f"{row.name}: {peer}, {dtype}: {key} is off by {worst:.2g}, {bound:.2g} is allowed")
+                    raise WrongResult(
+                        f"{row.name}: {peer}, {dtype}: {key} is off by {worst:.2g}, {bound:.2g} is allowed"
+                    )

@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 import stpn_swift
+import torch
 
 from .peers import PEERS
 from .problem import draw
 from .rows import Row
 
-WARM_UP = 3
-MIN_ROUNDS = 10
+# Timed calls of a peer in its turn, after one that is not timed: that one finds the caches filled by another
+# peer, and the other cores taken by its threads, which may still be spinning.
+CALLS_IN_TURN = 3
+MIN_TURNS = 10
 
 
 @dataclass(frozen=True)
@@ -47,23 +48,26 @@ def summary(times: list[float]) -> Timing:
     return Timing(median, first, third, len(times))
 
 
+def take_turn(call: Callable[[], object]) -> list[float]:
+    call()
+    return [time_call(call) for _ in range(CALLS_IN_TURN)]
+
+
 def measure(row: Row, threads: int, seconds: float) -> dict[str, Timing]:
-    """Times every peer on a row in float32, one call of each in turn, for so many seconds and MIN_ROUNDS at least."""
+    """Times every peer in float32, all in turn, for so many seconds and MIN_TURNS turns at least."""
     set_threads(threads)
     problem = draw(row).astype("float32")
     peers = {name: make(problem) for name, make in PEERS.items()}
     calls = {name: peer.forward if row.work == "forward" else peer.train for name, peer in peers.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        for _ in range(WARM_UP):
-            call()
     gc.collect()
     gc.disable()
     try:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times[next(iter(times))]) < MIN_ROUNDS:
+        turns, end = 0, time.perf_counter() + seconds
+        while turns < MIN_TURNS or time.perf_counter() < end:
             for name, call in calls.items():
-                times[name].append(time_call(call))
+                times[name] += take_turn(call)
+            turns += 1
     finally:
         gc.enable()
     return {name: summary(values) for name, values in times.items()}

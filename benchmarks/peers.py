@@ -1,7 +1,8 @@
 """Who is measured: the same network by each library, written as its users would write it well.
 
-A peer is set up with a problem, in its precision, and then called many times: `forward` and `train` do one piece of work
-each and return what there is to compare, as NumPy arrays or tensors. To add a peer, write its class and its line in PEERS.
+A peer is set up with a problem, in its precision, and then called many times: `forward` and `train` do one
+piece of work each and return what there is to compare, as NumPy arrays or tensors. To add a peer, write its
+class and its line in PEERS.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-
 import stpn_swift
 import stpn_swift.torch
+import torch
+from torch import Tensor, nn
 
 from .problem import Arrays, Problem
 
@@ -88,9 +88,8 @@ class TorchModulePeer(TorchPeer):
 class EagerSTPNR(nn.Module):
     """docs/cells.md, section 1, in PyTorch operations over the whole batch.
 
-    The forms that were fastest of those tried: the read as a product and a sum (1.5 times as fast as bmm or einsum,
-    which go through one small matrix after another), the outer product by broadcasting, and one reciprocal of the
-    norm for both of its uses.
+    The forms that were fastest of those tried: the read as a product and a sum (bmm and einsum go through one
+    small matrix after another), the outer product by broadcasting, one reciprocal of the norm for both uses.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -29,7 +29,7 @@ class Problem:
 
 
 def draw(row: Row, seed: int = 0) -> Problem:
-    """Parameters from their initial distributions and normal inputs, in numbers that float32 holds exactly."""
+    """Parameters as they are initially and normal inputs, in numbers that float32 holds exactly."""
     rng = np.random.default_rng(seed)
     H, K = row.H, row.I + row.H
     k = H**-0.5

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-
 import stpn_swift
+import torch
 
 from .measure import Timing
 from .rows import Row
 
 FORMAT = 1
+# The load average above which other processes are at work.
+BUSY = 0.5
 
 
 def processor() -> str:
@@ -51,7 +52,10 @@ def environment() -> dict[str, Any]:
 
 
 def header(facts: dict[str, Any]) -> str:
-    return "\n".join(f"{name:<15} {value}" for name, value in facts.items())
+    lines = [f"{name:<15} {value}" for name, value in facts.items()]
+    if facts["load"] > BUSY:
+        lines.append("The machine is not idle: times on as many threads as it has cores mean little.")
+    return "\n".join(lines)
 
 
 def entry(row: Row, threads: int, peer: str, timing: Timing) -> dict[str, Any]:
@@ -61,16 +65,19 @@ def entry(row: Row, threads: int, peer: str, timing: Timing) -> dict[str, Any]:
 def table(row: Row, threads: int, timings: dict[str, Timing]) -> str:
     """One row: milliseconds with quartiles, and how many times as long as the first peer each takes."""
     first = next(iter(timings.values()))
-    lines = [f"{row.name}, {threads} thread{'s'[: threads - 1]}"]
+    lines = [f"{row.name}, threads {threads}"]
     for peer, t in timings.items():
         spread = f"({t.first_quartile:.3f} to {t.third_quartile:.3f})"
-        lines.append(f"  {peer:<22}{t.median:>9.3f} ms  {spread:<22}{t.median / first.median:>7.2f}×  {t.calls} calls")
+        ratio = t.median / first.median
+        lines.append(f"  {peer:<22}{t.median:>9.3f} ms  {spread:<22}x{ratio:<8.2f}{t.calls} calls")
     return "\n".join(lines)
 
 
 def write(path: Path, facts: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"format": FORMAT, **facts, "results": entries}, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps({"format": FORMAT, **facts, "results": entries}, indent=1) + "\n", encoding="utf-8"
+    )
     partial.replace(path)
 
 
@@ -91,6 +98,6 @@ def comparison(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iter
         if old := before.get(tuple(e[k] for k in key)):
             ratio = e["median"] / old["median"]
             yield (
-                f"{e['row']}, {e['threads']} thr., {e['peer']:<22}"
-                f"{old['median']:>9.3f} → {e['median']:>8.3f} ms  {ratio:>5.2f}×"
+                f"{e['row']}, threads {e['threads']}, {e['peer']:<22}"
+                f"{old['median']:>9.3f} → {e['median']:>8.3f} ms  x{ratio:.2f}"
             )

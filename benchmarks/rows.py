@@ -12,8 +12,8 @@ Work = Literal["training step", "forward"]
 class Row:
     """A piece of work at one size: B batch, I input_size, H hidden_size, T time steps.
 
-    A training step is the forward pass and the backward pass to all parameters; forward alone keeps nothing for a
-    backward pass.
+    A training step is the forward pass and the backward pass to all parameters; a forward pass alone keeps
+    nothing for one.
     """
 
     work: Work

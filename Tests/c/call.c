@@ -139,7 +139,7 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
     open_states(c);
 
     expect_ok(c, stpn_tape_size(&c->cell, &c->run, &tape_size, &c->error), "stpn_tape_size");
-    void *tape = guarded("tape", tape_size, 1);
+    void *tape = guarded("tape", tape_size, 8);
     c->forward = (stpn_forward_buffers){.struct_size = sizeof c->forward,
                                         .y = y,
                                         .final_state = c->final_state,

@@ -223,13 +223,17 @@ static void refuse_workspaces(const problem *p)
     REFUSES(step, STPN_ERROR_WORKSPACE, "workspace_size", c.step.workspace_size -= 1);
 }
 
-/* A copy of the tape, to be spoiled. */
-static unsigned char *tape_copy(call *c)
+/* A copy of the tape, and a workspace, with room to spare: what is refused then is what the tape says, not its size. */
+static unsigned char *spacious_tape(call *c)
 {
-    unsigned char *copy = guarded("copy of tape", c->backward.tape_size, 1);
-    memcpy(copy, c->backward.tape, c->backward.tape_size);
-    c->backward.tape = copy;
-    return copy;
+    enum { SPARE = 1 << 14 };
+    unsigned char *tape = guarded("copy of tape", c->backward.tape_size + SPARE, 8);
+    memcpy(tape, c->backward.tape, c->backward.tape_size);
+    c->backward.tape = tape;
+    c->backward.tape_size += SPARE;
+    c->backward.workspace_size += SPARE;
+    c->backward.workspace = guarded("workspace", c->backward.workspace_size, 1);
+    return tape;
 }
 
 static void refuse_tapes(const problem *p)
@@ -238,16 +242,23 @@ static void refuse_tapes(const problem *p)
     REFUSES(forward, STPN_ERROR_TAPE, "tape_size", c.forward.tape_size = 0);
     REFUSES(backward, STPN_ERROR_TAPE, "tape_size", c.backward.tape_size -= 1);
     REFUSES(backward, STPN_ERROR_TAPE, "tape_size", c.backward.tape_size = 0);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(tape_copy(&c), 0xFF, c.backward.tape_size));
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(tape_copy(&c), 0, c.backward.tape_size));
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.normalize = STPN_NORMALIZE_POST);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.clamp = 1);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.bias = 0);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.input_size -= 1);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.cell.input_size = 4, c.cell.hidden_size = 3);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.batch -= 1);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.time -= 1);
-    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.implementation = STPN_PLAIN);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(spacious_tape(&c), 0xFF, 64));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", memset(spacious_tape(&c), 0, 64));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.implementation = STPN_BEST,
+            memset(spacious_tape(&c), 0xFF, 64));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", c.run.implementation = STPN_BEST,
+            memset(spacious_tape(&c), 0, 64));
+    REFUSES(backward, STPN_ERROR_TAPE, "tape_size", c.run.implementation = STPN_BEST, c.backward.tape_size = 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.cell.normalize = STPN_NORMALIZE_POST);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.cell.clamp = 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.cell.bias = 0);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.cell.input_size -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.cell.input_size = 4,
+            c.cell.hidden_size = 3);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.run.batch -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.run.time -= 1);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.run.batch = 3, c.run.time = 2);
+    REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.run.implementation = STPN_PLAIN);
 }
 
 /* ---- descriptions ---- */

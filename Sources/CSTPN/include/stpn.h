@@ -67,7 +67,7 @@ const char *stpn_status_name(int32_t status);
 typedef struct stpn_error {
     size_t struct_size;  /* in: sizeof(stpn_error) */
     char argument[48];   /* out: the name of the argument, "" where it is none in particular */
-    char message[208];   /* out: one sentence without a full stop */
+    char message[208];   /* out: one sentence without a full stop, the argument's name in front */
 } stpn_error;
 
 /* ---- a cell and its description ------------------------------------------------------------------------------- */

@@ -92,7 +92,8 @@ extension stpn_cell {
         } else if equal(option, "hidden_size") {
             hidden_size = try whole("hidden_size", number)
         } else if equal(option, "bias") {
-            bias = Int32(truncatingIfNeeded: try whole("bias", number))
+            guard number == 0 || number == 1 else { throw Failure(.option, "bias", "expected 0 or 1") }
+            bias = number == 1 ? 1 : 0
         } else if equal(option, "clamp") {
             clamp = number
         } else if equal(option, "dtype") || equal(option, "normalize") {
