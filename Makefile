@@ -36,7 +36,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
 		printf '%-16s%s\n' "$$target" "$$text"; done
 
-# ---- what a user runs
+# What a user runs.
 
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
 	$(BIN)/python -m stpn_swift.experiments.retrieval $(or $(ARGS),$(RESUME))
@@ -46,7 +46,7 @@ test: test-headers test-swift test-c test-python ## everything: header, Swift, C
 bench: $(VENV)/.test ## measure against PyTorch (ARGS="--json new.json --compare old.json")
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# ---- tests
+# Tests.
 
 test-headers: ## stpn.h compiles as C99 and as C++
 	$(CC) -std=c99 $(WARNINGS) -I$(INCLUDE) -fsyntax-only Tests/c/header.c
@@ -83,7 +83,7 @@ $(BUILD)/c/sanitized: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
 $(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(VENV)/.test
 	$(BIN)/python $< Tests/golden $@
 
-# ---- style
+# Style.
 
 check: check-python check-swift check-c ## formatters and linters find nothing
 
@@ -104,7 +104,7 @@ format: $(VENV)/.test ## what formatters can put right
 	swift format --in-place --recursive Package.swift Sources Tests
 	$(BIN)/clang-format -i $(C_SOURCES)
 
-# ---- the virtual environment: made once, the package installed anew when its sources change
+# The virtual environment: made once, the package installed anew when its sources change.
 
 $(VENV)/.made:
 	@test -n '$(PYTHON)' || { echo 'no Python of 3.11 or later was found: name one with PYTHON=' >&2; exit 1; }

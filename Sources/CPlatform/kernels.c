@@ -17,8 +17,8 @@ stpn_platform_kernel stpn_platform_find_kernel(int32_t implementation)
 {
     __builtin_cpu_init();
     int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-             __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt") &&
-             __builtin_cpu_supports("movbe");
+             __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") &&
+             __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe");
     int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");

@@ -203,7 +203,7 @@ static void refuse_overlap(const problem *p)
     REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.parameters[1] = c.forward.y);
     REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.resets = shifted(c.forward.y, 1));
     REFUSES(forward, STPN_ERROR_OVERLAP, "final_state[F]", c.final_state[1] = shifted(c.state[1], 0));
-    REFUSES(forward, STPN_ERROR_OVERLAP, "tape", c.forward.tape = c.forward.workspace);
+    REFUSES(forward, STPN_ERROR_OVERLAP, "tape", c.forward.workspace = c.forward.tape);
     REFUSES(forward, STPN_ERROR_OVERLAP, "y", c.forward.workspace = c.forward.y);
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_x = c.grad_parameters[0]);
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_y = c.backward.grad_x);

@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-/* ---- versions: compare the header's with the library's -------------------------------------------------------- */
+/* Versions: compare the header's with the library's. */
 
 #define STPN_VERSION_MAJOR 0
 #define STPN_VERSION_MINOR 1
@@ -42,20 +42,20 @@ int32_t stpn_version_number(void);
 /* STPN_VERSION_STRING of the library that is loaded; static, never freed. */
 const char *stpn_version_string(void);
 
-/* ---- statuses and errors -------------------------------------------------------------------------------------- */
+/* Statuses and errors. */
 
 /* What every call returns. The values are pinned; new ones go into the gaps. */
 enum {
     STPN_OK = 0,
-    STPN_ERROR_NULL = 10,           /* a pointer that may not be null is */
-    STPN_ERROR_STRUCT_SIZE = 20,    /* struct_size is of no version that this library knows */
-    STPN_ERROR_OPTION = 30,         /* an option is unknown, out of its range, or contradicts another */
-    STPN_ERROR_SIZE = 40,           /* a size is negative or too large */
-    STPN_ERROR_ALIGNMENT = 50,      /* a buffer is not aligned to its elements */
-    STPN_ERROR_OVERLAP = 60,        /* a buffer that is written overlaps another one */
-    STPN_ERROR_TAPE = 70,           /* the tape is too small, or of another cell or call */
-    STPN_ERROR_WORKSPACE = 80,      /* the workspace is too small */
-    STPN_ERROR_IMPLEMENTATION = 90  /* the implementation asked for is not there or not for this processor */
+    STPN_ERROR_NULL = 10,          /* a pointer that may not be null is */
+    STPN_ERROR_STRUCT_SIZE = 20,   /* struct_size is of no version that this library knows */
+    STPN_ERROR_OPTION = 30,        /* an option is unknown, out of its range, or contradicts another */
+    STPN_ERROR_SIZE = 40,          /* a size is negative or too large */
+    STPN_ERROR_ALIGNMENT = 50,     /* a buffer is not aligned to its elements */
+    STPN_ERROR_OVERLAP = 60,       /* a buffer that is written overlaps another one */
+    STPN_ERROR_TAPE = 70,          /* the tape is too small, or of another cell or call */
+    STPN_ERROR_WORKSPACE = 80,     /* the workspace is too small */
+    STPN_ERROR_IMPLEMENTATION = 90 /* the implementation asked for is not there or not for this processor */
 };
 
 /* The name of a status ("STPN_ERROR_NULL"), or "unknown status"; static, never freed. */
@@ -65,12 +65,12 @@ const char *stpn_status_name(int32_t status);
  * fail takes a pointer to one as its last argument. It may be NULL; where it is not, a failing call writes argument and
  * message, and a call that succeeds leaves them alone. Both end with a zero byte. */
 typedef struct stpn_error {
-    size_t struct_size;  /* in: sizeof(stpn_error) */
-    char argument[48];   /* out: the name of the argument, "" where it is none in particular */
-    char message[208];   /* out: one sentence without a full stop, the argument's name in front */
+    size_t struct_size; /* in: sizeof(stpn_error) */
+    char argument[48];  /* out: the name of the argument, "" where it is none in particular */
+    char message[208];  /* out: one sentence without a full stop, the argument's name in front */
 } stpn_error;
 
-/* ---- a cell and its description ------------------------------------------------------------------------------- */
+/* A cell and its description. */
 
 /* stpn_cell.cell */
 enum {
@@ -133,7 +133,7 @@ int32_t stpn_state_count(const stpn_cell *cell);
 int32_t stpn_parameter(const stpn_cell *cell, int32_t index, stpn_array *array, stpn_error *error);
 int32_t stpn_state(const stpn_cell *cell, int32_t index, stpn_array *array, stpn_error *error);
 
-/* ---- a call and its sizes ------------------------------------------------------------------------------------- */
+/* A call and its sizes. */
 
 /* stpn_run.implementation. Those of one width give the same bits; others differ in the order of sums (docs/cells.md). */
 enum {
@@ -160,10 +160,9 @@ enum { STPN_PASS_FORWARD = 1, STPN_PASS_BACKWARD = 2, STPN_PASS_STEP = 3 };
 int32_t stpn_tape_size(const stpn_cell *cell, const stpn_run *run, size_t *bytes, stpn_error *error);
 
 /* *bytes: the scratch memory that a pass needs. Its content before and after a call means nothing. */
-int32_t stpn_workspace_size(const stpn_cell *cell, const stpn_run *run, int32_t pass, size_t *bytes,
-                            stpn_error *error);
+int32_t stpn_workspace_size(const stpn_cell *cell, const stpn_run *run, int32_t pass, size_t *bytes, stpn_error *error);
 
-/* ---- forward, backward, step ---------------------------------------------------------------------------------- */
+/* Forward, backward, step. */
 
 /* A whole sequence. No written buffer may overlap any other buffer. */
 typedef struct stpn_forward_buffers {
@@ -182,29 +181,27 @@ typedef struct stpn_forward_buffers {
     size_t workspace_size;         /*       at least stpn_workspace_size(STPN_PASS_FORWARD) */
 } stpn_forward_buffers;
 
-int32_t stpn_forward(const stpn_cell *cell, const stpn_run *run, const stpn_forward_buffers *buffers,
-                     stpn_error *error);
+int32_t stpn_forward(const stpn_cell *cell, const stpn_run *run, const stpn_forward_buffers *buffers, stpn_error *error);
 
 /* Back-propagation through the whole sequence of the stpn_forward that wrote the tape. The tape holds all it needs: what
  * became of x, the parameters and the states since then does not matter, and the same tape may be used again. cell, batch,
  * time and implementation must be those of the forward call. A tape may be moved in memory. */
 typedef struct stpn_backward_buffers {
-    size_t struct_size;             /* sizeof(stpn_backward_buffers) */
-    void *grad_x;                   /* out   (B,T,I) real; overwritten; may be NULL: not wanted */
-    void *const *grad_parameters;   /* out   per parameter (shape) real; overwritten. The array or an entry may be NULL */
-    void *const *grad_state;        /* out   per state (B,shape) real: of the initial state; overwritten. The array or an
+    size_t struct_size;            /* sizeof(stpn_backward_buffers) */
+    void *grad_x;                  /* out   (B,T,I) real; overwritten; may be NULL: not wanted */
+    void *const *grad_parameters;  /* out   per parameter (shape) real; overwritten. The array or an entry may be NULL */
+    void *const *grad_state;       /* out   per state (B,shape) real: of the initial state; overwritten. The array or an
                                              entry may be NULL */
-    const void *grad_y;             /* in    (B,T,H) real: gradient of the loss for y; may be NULL: 0 */
-    const void *const *grad_final;  /* in    per state (B,shape) real: for the final state. The array or an entry may be
+    const void *grad_y;            /* in    (B,T,H) real: gradient of the loss for y; may be NULL: 0 */
+    const void *const *grad_final; /* in    per state (B,shape) real: for the final state. The array or an entry may be
                                              NULL: 0 */
-    const void *tape;               /* in    as stpn_forward wrote it */
+    const void *tape;              /* in    as stpn_forward wrote it */
     size_t tape_size;
-    void *workspace;                /* inout workspace_size bytes of scratch */
-    size_t workspace_size;          /*       at least stpn_workspace_size(STPN_PASS_BACKWARD) */
+    void *workspace;       /* inout workspace_size bytes of scratch */
+    size_t workspace_size; /*       at least stpn_workspace_size(STPN_PASS_BACKWARD) */
 } stpn_backward_buffers;
 
-int32_t stpn_backward(const stpn_cell *cell, const stpn_run *run, const stpn_backward_buffers *buffers,
-                      stpn_error *error);
+int32_t stpn_backward(const stpn_cell *cell, const stpn_run *run, const stpn_backward_buffers *buffers, stpn_error *error);
 
 /* One step without gradients, in place, for rollouts. No buffer may overlap another. */
 typedef struct stpn_step_buffers {
@@ -219,7 +216,7 @@ typedef struct stpn_step_buffers {
 
 int32_t stpn_step(const stpn_cell *cell, const stpn_run *run, const stpn_step_buffers *buffers, stpn_error *error);
 
-/* ---- threads and implementations ------------------------------------------------------------------------------ */
+/* Threads and implementations. */
 
 /* The number of threads of calls that leave stpn_run.threads at 0. At first STPN_NUM_THREADS from the environment, else
  * the number of processors that the process may use. */
