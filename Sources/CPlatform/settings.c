@@ -1,10 +1,12 @@
-/* settings.c: the version, and what the environment and the process say about threads and implementations. */
+/* settings.c: the version, what the environment and the process say about threads and implementations, and numbers as
+ * text. */
 #define _GNU_SOURCE
 #include "platform.h"
 
 #include "../CSTPN/include/stpn.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #if defined(__linux__)
@@ -68,3 +70,12 @@ const char *stpn_platform_requested_implementation(void)
 int32_t stpn_platform_version_number(void) { return STPN_VERSION_NUMBER; }
 
 const char *stpn_platform_version_string(void) { return STPN_VERSION_STRING; }
+
+void stpn_platform_format(double number, char *text)
+{
+    enum { ROOM = 32 };
+    snprintf(text, ROOM, "%.6g", number);
+    if (strtod(text, NULL) != number) {
+        snprintf(text, ROOM, "%.17g", number);
+    }
+}

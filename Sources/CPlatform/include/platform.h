@@ -29,6 +29,9 @@ stpn_platform_kernel stpn_platform_find_kernel(int32_t implementation);
 int32_t stpn_platform_version_number(void);
 const char *stpn_platform_version_string(void);
 
+/* Writes a number as C prints it (%.17g, shorter where that says the same) to text, which has room for 32 bytes. */
+void stpn_platform_format(double number, char *text);
+
 /* libm, which Embedded Swift cannot import. */
 static inline float stpn_platform_tanhf(float x) { return __builtin_tanhf(x); }
 static inline double stpn_platform_tanh(double x) { return __builtin_tanh(x); }

@@ -54,6 +54,14 @@ func text(_ name: UnsafePointer<CChar>) -> String {
     return text
 }
 
+/// A number, for a message: Embedded Swift does not print floating-point numbers.
+private func text(_ number: Double) -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { room in
+        stpn_platform_format(number, room.baseAddress!)
+        return text(UnsafePointer(room.baseAddress!))
+    }
+}
+
 extension stpn_cell {
     /// The defaults of a kind of cell; docs/cells.md, section 1.
     init(kind: Int32) throws(Failure) {
@@ -92,7 +100,9 @@ extension stpn_cell {
         } else if equal(option, "hidden_size") {
             hidden_size = try whole("hidden_size", number)
         } else if equal(option, "bias") {
-            guard number == 0 || number == 1 else { throw Failure(.option, "bias", "expected 0 or 1") }
+            guard number == 0 || number == 1 else {
+                throw Failure(.option, "bias", "expected 0 or 1, got \(text(number))")
+            }
             bias = number == 1 ? 1 : 0
         } else if equal(option, "clamp") {
             clamp = number
@@ -105,7 +115,7 @@ extension stpn_cell {
 
     private func whole(_ option: String, _ number: Double) throws(Failure) -> Int64 {
         guard let value = Int64(exactly: number) else {
-            throw Failure(.size, option, "expected a whole number of 64 bits")
+            throw Failure(.size, option, "expected a whole number of 64 bits, got \(text(number))")
         }
         return value
     }
@@ -132,7 +142,7 @@ extension stpn_cell {
         guard let normalize = STPN.Normalize(rawValue: normalize) else {
             throw Failure(.option, "normalize", "expected one of STPN_NORMALIZE_… (1 to 4), got \(normalize)")
         }
-        guard clamp >= 0 else { throw Failure(.option, "clamp", "expected 0 or more") }
+        guard clamp >= 0 else { throw Failure(.option, "clamp", "expected 0 or more, got \(text(clamp))") }
         guard bias == 0 || bias == 1 else { throw Failure(.option, "bias", "expected 0 or 1, got \(bias)") }
         let stpn = STPN(
             inputSize: inputSize, hiddenSize: hiddenSize, normalize: normalize, clamp: clamp, bias: bias == 1)
