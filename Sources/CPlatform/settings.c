@@ -5,6 +5,7 @@
 
 #include "../CSTPN/include/stpn.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,10 +62,24 @@ int32_t stpn_platform_get_num_threads(void)
 
 void stpn_platform_set_num_threads(int32_t threads) { atomic_store(&chosen_threads, threads); }
 
-const char *stpn_platform_requested_implementation(void)
+int32_t stpn_platform_max_threads(void) { return MAX_THREADS; }
+
+/* Read once: a program may change its environment while another thread of it is in a call. */
+static char requested[64];
+
+static void read_request(void)
 {
     const char *name = getenv("STPN_ISA");
-    return name != NULL && name[0] != '\0' ? name : NULL;
+    if (name != NULL) {
+        snprintf(requested, sizeof requested, "%s", name);
+    }
+}
+
+const char *stpn_platform_requested_implementation(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_request);
+    return requested[0] != '\0' ? requested : NULL;
 }
 
 int32_t stpn_platform_version_number(void) { return STPN_VERSION_NUMBER; }

@@ -104,9 +104,17 @@ static int set_number(stpn_cell *cell, const char *name, PyObject *value, int32_
     return 0;
 }
 
+/* A string as C knows it; NULL where it is none, or one that C would take for a shorter one. */
+static const char *c_string(PyObject *object)
+{
+    Py_ssize_t size = 0;
+    const char *text = PyUnicode_Check(object) ? PyUnicode_AsUTF8AndSize(object, &size) : NULL;
+    return text && strlen(text) == (size_t)size ? text : NULL;
+}
+
 static int set_option(stpn_cell *cell, PyObject *key, PyObject *value)
 {
-    const char *option = PyUnicode_Check(key) ? PyUnicode_AsUTF8AndSize(key, NULL) : NULL;
+    const char *option = c_string(key);
     if (!option) {
         PyErr_Format(PyExc_TypeError, "config: expected the name of an option, got %R", key);
         return -1;
@@ -116,9 +124,12 @@ static int set_option(stpn_cell *cell, PyObject *key, PyObject *value)
     if (value == Py_None) {
         status = stpn_cell_set_name(cell, option, NULL, &error);
     } else if (PyUnicode_Check(value)) {
-        const char *name = PyUnicode_AsUTF8AndSize(value, NULL);
-        if (!name)
+        const char *name = c_string(value);
+        if (!name) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_ValueError, "%s: expected a name, got %R", option, value);
             return -1;
+        }
         status = stpn_cell_set_name(cell, option, name, &error);
     } else if (PyLong_Check(value) || PyFloat_Check(value)) {
         if (set_number(cell, option, value, &status, &error) < 0)
@@ -135,7 +146,7 @@ static int set_option(stpn_cell *cell, PyObject *key, PyObject *value)
 static int set_kind(stpn_cell *cell, PyObject *config)
 {
     PyObject *kind = PyDict_GetItemString(config, "cell");
-    const char *name = kind && PyUnicode_Check(kind) ? PyUnicode_AsUTF8AndSize(kind, NULL) : NULL;
+    const char *name = kind ? c_string(kind) : NULL;
     if (!name) {
         PyErr_SetString(PyExc_ValueError, "cell: expected the name of a cell");
         return -1;

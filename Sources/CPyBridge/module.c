@@ -62,14 +62,7 @@ static int execute(PyObject *module)
     return PyModule_AddStringConstant(module, "build", STPN_KERNEL_BUILD);
 }
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute},
-#ifdef Py_mod_multiple_interpreters
-                                   {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-#ifdef Py_mod_gil
-                                   {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-                                   {0, NULL}};
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
 
 static struct PyModuleDef definition = {.m_base = PyModuleDef_HEAD_INIT,
                                         .m_name = "_kernel",

@@ -29,7 +29,7 @@ static bool expect_ok(const call *c, int32_t status, const char *what)
                   c->error.message);
 }
 
-/* ---- laying out ---- */
+/* Laying out. */
 
 static void *real_buffer(const call *c, const char *name, int64_t count)
 {
@@ -172,7 +172,7 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
                                   .workspace_size = step_size};
 }
 
-/* ---- calling ---- */
+/* Calling. */
 
 void call_forward(call *c)
 {
@@ -224,7 +224,7 @@ void call_steps(call *c)
     }
 }
 
-/* ---- comparing ---- */
+/* Comparing. */
 
 static void expect_close(const output *o, const array *wanted, int32_t dtype)
 {

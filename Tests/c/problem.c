@@ -65,7 +65,7 @@ void problem_free(problem *p)
     p->array_count = 0;
 }
 
-/* ---- cases from a file ---- */
+/* Cases from a file. */
 
 static void read_array(problem *p, FILE *file)
 {
@@ -114,7 +114,7 @@ bool problem_read(problem *p, FILE *file)
     return true;
 }
 
-/* ---- cases from a seed ---- */
+/* Cases from a seed. */
 
 /* splitmix64 (Steele, Lea, Flood 2014), uniform in [0, 1). */
 static double draw(uint64_t *seed)

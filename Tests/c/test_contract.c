@@ -1,5 +1,6 @@
 /* What the header promises about buffers: which may be NULL, what a tape holds, empty calls, NaN, shared inputs. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "call.h"
@@ -32,7 +33,7 @@ static void zero(problem *p, const char *prefix)
             memset(p->arrays[i].values, 0, (size_t)p->arrays[i].count * sizeof(double));
 }
 
-/* ---- what may be NULL ---- */
+/* What may be NULL. */
 
 /* Makes NULL what points to data among count pointers. */
 static bool drop(void **pointers, int32_t count, const void *data)
@@ -173,7 +174,7 @@ static void test_step_without_y(int32_t implementation, void *context)
     test_end();
 }
 
-/* ---- tapes ---- */
+/* Tapes. */
 
 static void poison_inputs(const call *c)
 {
@@ -225,7 +226,7 @@ static void test_tape_moves(int32_t implementation, void *context)
     test_end();
 }
 
-/* ---- empty calls ---- */
+/* Empty calls. */
 
 static void expect_zeros(const output *o)
 {
@@ -240,6 +241,35 @@ static void expect_copied(const void *from, const void *to, int64_t count, const
 }
 
 /* No step or no sample: states and their gradients pass through, and the gradients of parameters are 0. */
+/* Buffers without elements may be NULL. */
+static void test_empty_null(int32_t implementation, void *context)
+{
+    static const int64_t sizes[][2] = {{0, 7}, {5, 0}, {0, 0}, {0, INT64_MAX / 1024}};
+    (void)context;
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        test_begin("implementation %d: B = %lld, T = %lld without x and y", implementation,
+                   (long long)sizes[s][0], (long long)sizes[s][1]);
+        problem p;
+        call c;
+        const problem_options options = {.normalize = "pre", .clamp = INFINITY, .bias = true};
+        problem_draw(&p, sizes[s][0], sizes[s][0] ? sizes[s][1] : 0, 3, 11, options, 1);
+        open_small(&c, &p, implementation);
+        c.run.time = sizes[s][1];
+        EXPECT(stpn_tape_size(&c.cell, &c.run, &c.forward.tape_size, NULL) == STPN_OK, "no tape size");
+        EXPECT(stpn_workspace_size(&c.cell, &c.run, STPN_PASS_FORWARD, &c.forward.workspace_size, NULL) ==
+                   STPN_OK,
+               "no workspace size");
+        c.forward.x = NULL;
+        c.forward.y = NULL;
+        c.forward.tape = NULL;
+        c.forward.workspace = malloc(c.forward.workspace_size);
+        EXPECT(stpn_forward(&c.cell, &c.run, &c.forward, NULL) == STPN_OK, "refused");
+        free(c.forward.workspace);
+        test_end();
+        problem_free(&p);
+    }
+}
+
 static void test_empty(int32_t implementation, void *context)
 {
     static const int64_t sizes[][2] = {{0, 7}, {5, 0}, {0, 0}};
@@ -266,7 +296,7 @@ static void test_empty(int32_t implementation, void *context)
     }
 }
 
-/* ---- NaN and infinity ---- */
+/* NaN and infinity. */
 
 enum { ILL_SAMPLE = 2, ILL_STEP = 3 };
 
@@ -334,7 +364,7 @@ static void test_infinity(int32_t implementation, void *context)
     problem_free(&p);
 }
 
-/* ---- inputs ---- */
+/* Inputs. */
 
 /* Only what is written may not overlap. */
 static void test_shared_inputs(int32_t implementation, void *context)
@@ -391,6 +421,7 @@ void test_contract(void)
         test_tape_holds_everything,
         test_tape_moves,
         test_empty,
+        test_empty_null,
         test_nan,
         test_infinity,
         test_shared_inputs,

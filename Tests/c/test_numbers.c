@@ -42,7 +42,7 @@ static void check_problem(const problem *p, int32_t dtype, int32_t implementatio
     test_end();
 }
 
-/* ---- golden cases ---- */
+/* Golden cases. */
 
 static void check_both_precisions(int32_t implementation, void *context)
 {
@@ -66,7 +66,7 @@ void test_golden(const char *cases)
         fatal("%s: no case", cases);
 }
 
-/* ---- other sizes ---- */
+/* Other sizes. */
 
 /* Adds the outputs of the plain implementation in float64, which the golden cases vouch for, as what is expected. */
 static void solve(problem *p)
@@ -107,6 +107,20 @@ void test_sizes(void)
         {.normalize = "pre", .clamp = INFINITY, .bias = false, .state = false, .resets = false},
     };
     const size_t option_count = sizeof options / sizeof options[0];
+    /* So many steps that the way back recomputes them in segments; resets keep rounding errors from growing all along. */
+    static const problem_options long_options[] = {
+        {.normalize = "pre", .clamp = INFINITY, .bias = true, .state = true, .resets = true},
+        {.normalize = "post", .clamp = 0.5, .bias = true, .state = true, .resets = true},
+        {.normalize = "output", .clamp = INFINITY, .bias = true, .state = false, .resets = true},
+        {.normalize = NULL, .clamp = 0.5, .bias = true, .state = false, .resets = true},
+    };
+    for (size_t o = 0; o < sizeof long_options / sizeof long_options[0]; o++) {
+        problem p;
+        problem_draw(&p, 5, 300, 3, 33, long_options[o], o);
+        solve(&p);
+        for_each_implementation(check_size, &p);
+        problem_free(&p);
+    }
 
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (size_t o = 0; o < option_count; o++) {

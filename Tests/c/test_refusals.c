@@ -82,7 +82,7 @@ static void expect_refusal(call *c, entry *function, int32_t expected, const cha
 
 static void *shifted(const void *pointer, size_t bytes) { return (char *)(uintptr_t)pointer + bytes; }
 
-/* ---- what every entry point checks first: cell and run ---- */
+/* What every entry point checks first: cell and run. */
 
 static void refuse_cells(const problem *p)
 {
@@ -149,7 +149,7 @@ static void refuse_runs(const problem *p)
                     c.run.implementation = implementation);
 }
 
-/* ---- buffers ---- */
+/* Buffers. */
 
 static void refuse_null(const problem *p)
 {
@@ -261,7 +261,7 @@ static void refuse_tapes(const problem *p)
     REFUSES(backward, STPN_ERROR_TAPE, "tape", spacious_tape(&c), c.run.implementation = STPN_PLAIN);
 }
 
-/* ---- descriptions ---- */
+/* Descriptions. */
 
 #define REFUSED(status, argument, ...)                                                                       \
     do {                                                                                                     \
@@ -339,7 +339,7 @@ static void refuse_queries(const problem *p)
     test_end();
 }
 
-/* ---- the error itself ---- */
+/* The error itself. */
 
 static void test_errors(const problem *p)
 {

@@ -66,6 +66,9 @@ class Cell:
         self, config: Mapping[str, Any], dtype: DTypeLike, seed: int | np.random.Generator | None
     ) -> None:
         options = {name: _python_scalar(value) for name, value in config.items()}
+        for name in ("input_size", "hidden_size"):
+            if type(options[name]) is not int:
+                raise TypeError(f"{name}: expected an int, got {type(options[name]).__name__}")
         self._kernel = _kernel.Cell(options, _dtype_name(dtype))
         self.dtype = np.dtype(self._kernel.dtype)
         self.input_size: int = options["input_size"]

@@ -1,5 +1,6 @@
 """The cells by name. Their equations are in docs/cells.md."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -64,7 +65,7 @@ class STPNR(Cell):
             "input_size": input_size,
             "hidden_size": hidden_size,
             "normalize": normalize,
-            "clamp": clamp,
+            "clamp": None if clamp == math.inf else clamp,
             "bias": bias,
         }
         super().__init__(config, dtype, seed)

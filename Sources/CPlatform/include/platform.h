@@ -14,8 +14,9 @@ void stpn_platform_parallel_for(int64_t count, int32_t threads, void *context,
 /* The default number of threads: set here, or else STPN_NUM_THREADS, or else the processors that this process may use. */
 int32_t stpn_platform_get_num_threads(void);
 void stpn_platform_set_num_threads(int32_t threads);
+int32_t stpn_platform_max_threads(void);
 
-/* The value of STPN_ISA, or NULL. */
+/* The value of STPN_ISA when it was first asked for, or NULL. */
 const char *stpn_platform_requested_implementation(void);
 
 /* A fast kernel compiled for one instruction set: runs the Job (Sequence/Job.swift) at the address. */

@@ -16,7 +16,7 @@
  * byte is written; any number of threads may call at once, also with the same inputs. The same input gives the same
  * bits, whatever the number of threads. NaN and infinity flow through the arithmetic.
  *
- * The equations are in docs/cells.md of the project.
+ * Link the static library with -lm -pthread. The equations are in docs/cells.md of the project.
  */
 #ifndef STPN_H
 #define STPN_H
@@ -63,7 +63,7 @@ const char *stpn_status_name(int32_t status);
 
 /* Room for the sentence that goes with a status: which argument, what was expected, what came. Every function that can
  * fail takes a pointer to one as its last argument. It may be NULL; where it is not, a failing call writes argument and
- * message, and a call that succeeds leaves them alone. Both end with a zero byte. */
+ * message, and a call that succeeds, or finds another struct_size, leaves them alone. Both end with a zero byte. */
 typedef struct stpn_error {
     size_t struct_size; /* in: sizeof(stpn_error) */
     char argument[48];  /* out: the name of the argument, "" where it is none in particular */
@@ -135,11 +135,11 @@ int32_t stpn_state(const stpn_cell *cell, int32_t index, stpn_array *array, stpn
 
 /* A call and its sizes. */
 
-/* stpn_run.implementation. Those of one width give the same bits; others differ in the order of sums (docs/cells.md). */
+/* stpn_run.implementation. They differ in the last bits: in the order of sums, and not all have fused multiply-add. */
 enum {
     STPN_BEST = 0,      /* the fastest that this processor runs, or the one that STPN_ISA names */
     STPN_PLAIN = 1,     /* the equations written out plainly, one thread: the reference */
-    STPN_BASELINE = 2,  /* vectors of 128 bits, for every processor of the architecture */
+    STPN_BASELINE = 2,  /* for every processor of the architecture that the library is built for */
     STPN_X86_64_V3 = 3, /* AVX2 and FMA, vectors of 256 bits */
     STPN_X86_64_V4 = 4  /* AVX-512, vectors of 512 bits */
 };
@@ -148,15 +148,15 @@ typedef struct stpn_run {
     size_t struct_size;     /* sizeof(stpn_run) */
     int64_t batch;          /* B, 0 or more */
     int64_t time;           /* T, 0 or more; 1 for stpn_step */
-    int32_t threads;        /* at most so many threads; 0: stpn_get_num_threads() */
+    int32_t threads;        /* at most so many threads, and at most 1024; 0: stpn_get_num_threads() */
     int32_t implementation; /* STPN_BEST, … */
 } stpn_run;
 
 /* stpn_workspace_size's pass */
 enum { STPN_PASS_FORWARD = 1, STPN_PASS_BACKWARD = 2, STPN_PASS_STEP = 3 };
 
-/* *bytes: what stpn_forward needs as its tape. A tape holds the inputs and parameters of the call and a few numbers for
- * each step and neuron, not F: it does not grow with B·T·H·K. */
+/* *bytes: what stpn_forward needs as its tape. A tape holds the inputs, initial states and parameters of the call and a few
+ * numbers for each step and neuron, not F: it does not grow with B·T·H·K. */
 int32_t stpn_tape_size(const stpn_cell *cell, const stpn_run *run, size_t *bytes, stpn_error *error);
 
 /* *bytes: the scratch memory that a pass needs. Its content before and after a call means nothing. */
@@ -164,7 +164,7 @@ int32_t stpn_workspace_size(const stpn_cell *cell, const stpn_run *run, int32_t 
 
 /* Forward, backward, step. */
 
-/* A whole sequence. No written buffer may overlap any other buffer. */
+/* A whole sequence. No written buffer may overlap any other buffer; one without elements may be NULL. */
 typedef struct stpn_forward_buffers {
     size_t struct_size;            /* sizeof(stpn_forward_buffers) */
     void *y;                       /* out   (B,T,H) real: the activations h_t; overwritten */
@@ -218,8 +218,8 @@ int32_t stpn_step(const stpn_cell *cell, const stpn_run *run, const stpn_step_bu
 
 /* Threads and implementations. */
 
-/* The number of threads of calls that leave stpn_run.threads at 0. At first STPN_NUM_THREADS from the environment, else
- * the number of processors that the process may use. */
+/* The number of threads of calls that leave stpn_run.threads at 0. At first STPN_NUM_THREADS from the environment where that
+ * is a whole number from 1 (1024 if it is larger), else the number of processors that the process may use. */
 int32_t stpn_get_num_threads(void);
 
 /* threads: 1 to 1024. */
@@ -231,7 +231,7 @@ const char *stpn_implementation_name(int32_t implementation);
 /* 1 if the library has this implementation and the processor runs it, else 0. */
 int32_t stpn_implementation_available(int32_t implementation);
 
-/* The implementation that STPN_BEST stands for. STPN_ISA in the environment names one ("x86-64-v3"); where it names none
+/* The implementation that STPN_BEST stands for. STPN_ISA in the environment, read once, names one ("x86-64-v3"); where it names none
  * that is available, calls with STPN_BEST fail with STPN_ERROR_IMPLEMENTATION, and this returns 0. */
 int32_t stpn_best_implementation(void);
 

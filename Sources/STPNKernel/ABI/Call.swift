@@ -27,7 +27,8 @@ struct Call {
         guard run.time >= 0 else { throw Failure(.size, "time", "expected 0 or more, got \(run.time)") }
         guard run.threads >= 0 else { throw Failure(.size, "threads", "expected 0 or more, got \(run.threads)") }
         (batch, time) = (Int(run.batch), Int(run.time))
-        threads = Int(run.threads == 0 ? stpn_platform_get_num_threads() : min(run.threads, 1024))
+        threads = Int(
+            run.threads == 0 ? stpn_platform_get_num_threads() : min(run.threads, stpn_platform_max_threads()))
         implementation = try Implementation.find(run.implementation)
         try checkSizes()
     }
@@ -40,7 +41,8 @@ struct Call {
             }
         }
         let width = max(cell.inputSize, cell.hiddenSize)
-        guard checkedProduct(checkedProduct(batch, time), width, type.size) != nil else {
+        // An empty batch or sequence counts as one: the sizes of its scratch memory are computed all the same.
+        guard checkedProduct(checkedProduct(max(batch, 1), max(time, 1)), width, type.size) != nil else {
             throw Failure(
                 .size, "time", "(B, T, \(width)) exceeds the address space, with B = \(batch) and T = \(time)")
         }

@@ -7,9 +7,18 @@ private struct Names {
     /// What None stands for, where it is allowed.
     var none: Int32? = nil
 
-    static var cell: Names { Names(values: [("stpn", 1)]) }
-    static var type: Names { Names(values: [("float32", 1), ("float64", 2)]) }
-    static var normalize: Names { Names(values: [("output", 2), ("pre", 3), ("post", 4)], none: 1) }
+    static var cell: Names { Names(values: [("stpn", Int32(STPN_CELL_STPN))]) }
+    static var type: Names {
+        Names(values: [("float32", NumberType.float32.rawValue), ("float64", NumberType.float64.rawValue)])
+    }
+    static var normalize: Names {
+        typealias Normalize = STPN.Normalize
+        return Names(
+            values: [
+                ("output", Normalize.output.rawValue), ("pre", Normalize.pre.rawValue),
+                ("post", Normalize.post.rawValue),
+            ], none: Normalize.none.rawValue)
+    }
 
     func find(_ option: String, _ name: UnsafePointer<CChar>?) throws(Failure) -> Int32 {
         guard let name else {
@@ -65,7 +74,7 @@ private func text(_ number: Double) -> String {
 extension stpn_cell {
     /// The defaults of a kind of cell; docs/cells.md, section 1.
     init(kind: Int32) throws(Failure) {
-        guard kind == 1 else { throw Failure(.option, "cell", "expected STPN_CELL_STPN (1), got \(kind)") }
+        try Self.checkKind(kind)
         self.init()
         struct_size = MemoryLayout<stpn_cell>.size
         cell = kind
@@ -79,7 +88,21 @@ extension stpn_cell {
         self = try stpn_cell(kind: try Names.cell.find("cell", name))
     }
 
+    private static func checkKind(_ kind: Int32) throws(Failure) {
+        guard kind == Int32(STPN_CELL_STPN) else {
+            throw Failure(.option, "cell", "expected STPN_CELL_STPN (\(STPN_CELL_STPN)), got \(kind)")
+        }
+    }
+
+    private func checkStructSize() throws(Failure) {
+        guard struct_size == MemoryLayout<stpn_cell>.size else {
+            throw Failure(
+                .structSize, "cell", "expected struct_size \(MemoryLayout<stpn_cell>.size), got \(struct_size)")
+        }
+    }
+
     mutating func set(_ option: UnsafePointer<CChar>, name: UnsafePointer<CChar>?) throws(Failure) {
+        try checkStructSize()
         if equal(option, "dtype") {
             dtype = try Names.type.find("dtype", name)
         } else if equal(option, "normalize") {
@@ -95,6 +118,7 @@ extension stpn_cell {
     }
 
     mutating func set(_ option: UnsafePointer<CChar>, number: Double) throws(Failure) {
+        try checkStructSize()
         if equal(option, "input_size") {
             input_size = try whole("input_size", number)
         } else if equal(option, "hidden_size") {
@@ -122,11 +146,8 @@ extension stpn_cell {
 
     /// What the description says, if it is complete and consistent.
     func checked() throws(Failure) -> (Cell, NumberType) {
-        guard struct_size == MemoryLayout<stpn_cell>.size else {
-            throw Failure(
-                .structSize, "cell", "expected struct_size \(MemoryLayout<stpn_cell>.size), got \(struct_size)")
-        }
-        guard cell == 1 else { throw Failure(.option, "cell", "expected STPN_CELL_STPN (1), got \(cell)") }
+        try checkStructSize()
+        try Self.checkKind(cell)
         guard let type = NumberType(rawValue: dtype) else {
             throw Failure(.option, "dtype", "expected STPN_FLOAT32 (1) or STPN_FLOAT64 (2), got \(dtype)")
         }

@@ -182,8 +182,9 @@ func getNumThreads() -> Int32 { stpn_platform_get_num_threads() }
 @_cdecl("stpn_set_num_threads")
 func setNumThreads(_ threads: Int32, _ error: ErrorPointer?) -> Int32 {
     report(error) { () throws(Failure) in
-        guard (1...1024).contains(threads) else {
-            throw Failure(.size, "threads", "expected 1 to 1024, got \(threads)")
+        let most = stpn_platform_max_threads()
+        guard (1...most).contains(threads) else {
+            throw Failure(.size, "threads", "expected 1 to \(most), got \(threads)")
         }
         stpn_platform_set_num_threads(threads)
     }

@@ -27,7 +27,7 @@ struct Shape {
 
 /// What every cell answers about itself. A slot is a parameter or state that a cell of this kind can have; the options
 /// say which it has, and these are numbered in the order of their slots.
-protocol CellDescription: Equatable {
+protocol CellDescription {
     /// I
     var inputSize: Int { get }
     /// H
@@ -50,7 +50,7 @@ extension CellDescription {
 }
 
 /// A cell of any kind, as `stpn_cell` describes it. To add a kind, add its case here.
-enum Cell: Equatable {
+enum Cell {
     case stpn(STPN)
 
     var inputSize: Int {

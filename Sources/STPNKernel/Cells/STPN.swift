@@ -1,7 +1,7 @@
 /// Short-term plasticity neurons (docs/cells.md, section 1): the description of the cell.
 ///
 /// Rodriguez, Guo, Moraitis, "Short-Term Plasticity Neurons Learning to Learn and Forget", ICML 2022.
-struct STPN: CellDescription, Equatable {
+struct STPN: CellDescription {
     /// What the norm n of a row of G = W + F divides.
     enum Normalize: Int32 {
         /// Nothing.

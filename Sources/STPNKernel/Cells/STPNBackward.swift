@@ -9,9 +9,9 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let trace: Cell.Trace
     /// Of the block
     private let samples: Int
-    /// Of a segment
+    /// The most steps that are replayed at a time
     private let steps: Int
-    private let X: Pointer  // (samples, H, steps + 1, Kp): before every step of a segment and after the last
+    private let X: Pointer  // (samples, H, steps + 1, Kp): before every step that is replayed and after the last
     private let checkpoints: Pointer  // (segments - 1, samples, synapses): where all but the first begin
     private let gradX: Pointer  // (samples, synapses)
     private let gradV: Pointer  // (samples, Kp): for the presynaptic vector of this step
@@ -44,6 +44,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         rowH = arena.take(Number.self, steps)
         rowScale = arena.take(Number.self, steps)
     }
+
     // MARK: Recomputing the synapses
 
     /// Row j of the synapses before step `step` of the segment.
@@ -134,22 +135,20 @@ struct STPNBackward<Number: Real>: BackwardBlock {
 
     // MARK: Going back
 
-    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) -> Bool {
+    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         let Hp = cell.Hp
         if let gradH = gradFinal(STPN.State.h.rawValue) {
             (self.gradH + s * Hp).copyPadded(gradH, cell.H, Hp)
         } else {
             (gradH + s * Hp).zero(Hp)
         }
-        let gradF = gradFinal(STPN.State.F.rawValue)
-        cell.loadSynapses(gradX + s * cell.synapses, gradF)
+        cell.loadSynapses(gradX + s * cell.synapses, gradFinal(STPN.State.F.rawValue))
         (gradV + s * cell.Kp).zero(cell.Kp)
         (gradU + s * cell.Kp).zero(cell.Kp)
         (gradDot + s * Hp).zero(Hp)
         (gradNorm + s * Hp).zero(Hp)
         hebb.zero(s * Hp, Hp)
         decay.zero(s * Hp, Hp)
-        return gradF != nil
     }
 
     func fireAdjoint(_ s: Int, _ b: Int, t: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients) {
@@ -167,7 +166,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
             if cell.description.normalizes {
                 let inverse = (trace.inverse + row).lanes(j)
                 var products = ga * (trace.ratio + row).lanes(j)
-                if cell.description.dividesBefore { products += decay.lanes(s * Hp + j) - h * P }
+                if cell.description.dividesBefore { products += decay.lanes(s * Hp + j) * inverse }
                 (gradDot + s * Hp).store(ga * inverse, j)
                 (gradNorm + s * Hp).store(-products * inverse * unit(inverse, Number.self), j)
             } else {

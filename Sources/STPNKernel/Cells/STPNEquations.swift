@@ -154,7 +154,8 @@ struct STPNEquations<T: Real>: Equations {
             for k in 0..<K {  // (2), (1)
                 let jk = j * K + k
                 let G_jk = parameters.weight[jk] + before.F[jk]
-                let gG = gDot * presynaptic(x, before, k) + gn_j * norm.unit * G_jk
+                let gNorm = cell.normalizes ? gn_j * norm.unit * G_jk : 0
+                let gG = gDot * presynaptic(x, before, k) + gNorm
                 gradients.weight[jk] += gG
                 gradBefore.F[jk] += gG
                 addPresynaptic(k, gDot * G_jk)

@@ -84,6 +84,7 @@ struct STPNFast<Number: Real>: FastCell {
     }
 
     var traceHoldsEnd: Bool { description.dividesAfter }
+    var synapseState: Int { STPN.State.F.rawValue }
 
     func forwardBlock(
         _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int

@@ -6,7 +6,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
     private let cell: Cell
     private let parameters: Cell.Rows
     private let trace: Cell.Trace
-    private let X: Pointer  // (samples, stride): (H,Kp) each
+    private let X: Pointer  // (samples, synapses): (H,Kp) each
     private let scale: Pointer  // (samples, Hp): what X takes in F̃ of the next update
     private let dot: RowSums<Number>  // (samples, Hp)
     private let squares: RowSums<Number>  // (samples, Hp)

@@ -15,7 +15,7 @@ func inverse<T: Real>(_ norm: T.Lanes, _: T.Type) -> T.Lanes {
 }
 
 /// 1 / norm, the factor of G in the derivative of the norm, from 1 / n = 1 / (norm + 1e-16): so a tape needs one of them.
-/// Where the norm is so far below 1e-16 that n does not tell it, the derivative is nothing beside the read's: 0.
+/// Where the norm is so far below 1e-16 that n does not tell it (from about 1e-24 down), the derivative is taken for 0.
 @inline(__always)
 func unit<T: Real>(_ inverse: T) -> T {
     let share = 1 - epsilon(T.self) * inverse

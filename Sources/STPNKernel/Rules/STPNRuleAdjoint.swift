@@ -2,12 +2,13 @@
 struct UpdateSums<T: Real, let N: Int> {
     /// P = Σ GX Γ u, the gradient for h_j through the update
     var hebb: InlineArray<N, T.Lanes>
-    /// S = Σ GX X, from which Σ GX ΛF̃ = S - h P
+    /// Q = Σ GX Λ X of the step before, the gradient that reaches its norm through F̃; only with "pre"
     var decay: InlineArray<N, T.Lanes>
 }
 
 /// What the adjoint of a pass needs of row j, beyond the row itself: the row is that of the pass that went forward, so its
-/// X is the state between the two steps, u and h belong to the step that ended and v to the one that began.
+/// X is the state between the two steps, u and h belong to the step that ended and v to the one that began. In front of X
+/// lies the state before the step that ended.
 struct STPNAdjointRow<T: Real, let N: Int> {
     let row: STPNRow<T, N>
     /// GX, the gradient for X: in, after the step that began (masked by the clip); out, before the step that ended.
@@ -45,7 +46,8 @@ extension STPNAdjointRow {
         }
         var k = 0
         while k < row.width {
-            let (w, lambda) = P.reads ? (row.weight.lanes(k), row.lambda.lanes(k)) : (.zero, .zero)
+            let w = P.reads ? row.weight.lanes(k) : .zero
+            let lambda = row.lambda.lanes(k)
             let gamma = P.updates ? row.gamma.lanes(k) : .zero
             var gW = P.reads ? gradWeight.lanes(k) : .zero
             var gLambda = P.reads ? gradLambda.lanes(k) : .zero
@@ -59,6 +61,10 @@ extension STPNAdjointRow {
                 }
                 if P.updates {
                     g = updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums)
+                    if R.dividesBefore {
+                        let before = (row.X + i &* row.stateStride - row.width).lanes(k)
+                        sums.decay[i] = fma(g * lambda, before, sums.decay[i])
+                    }
                 }
                 gX.store(g, k)
             }
@@ -89,7 +95,7 @@ extension STPNAdjointRow {
         return R.dividesBefore ? fma(gDecayed, nextScale[i], gG) : gDecayed + gG
     }
 
-    /// From GF to GX, both after the update: (7) the clip; gathers what (6) D and (5) F̃ pass on.
+    /// From GF to GX, both after the update: (7) the clip; gathers what (6) D passes on.
     @inline(__always)
     private func updateAdjoint<R: STPNRule>(
         _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, gamma: V, gGamma: inout V, _ sums: inout UpdateSums<T, N>
@@ -99,7 +105,6 @@ extension STPNAdjointRow {
         let gD = masked * gamma
         gGamma = fma(masked, u * row.h[i], gGamma)
         sums.hebb[i] = fma(gD, u, sums.hebb[i])
-        if R.dividesBefore { sums.decay[i] = fma(masked, x, sums.decay[i]) }
         let gU = gradU + i &* gradRowStride
         gU.store(fma(gD, row.h[i], gU.lanes(k)), k)
         return masked

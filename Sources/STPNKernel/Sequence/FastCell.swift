@@ -17,6 +17,8 @@ protocol FastCell {
     associatedtype Backward: BackwardBlock where Backward.Number == Number, Backward.Gradients == Gradients
 
     var description: Description { get }
+    /// The number of the state that the synapses are.
+    var synapseState: Int { get }
     /// How many numbers the synapses of a sample hold, padding included.
     var synapses: Int { get }
 
@@ -33,7 +35,7 @@ protocol FastCell {
     /// Writes row j of the parts' sum, added in their order, to the caller's arrays.
     func writeSum(of parts: [Gradients], row j: Int, to arrays: OutputArrays)
 
-    /// Blocks of samples with scratch memory; going back, `steps` steps are recomputed at a time, in `segments` segments.
+    /// Blocks of samples with scratch memory; going back, at most `steps` steps are replayed at a time, in `segments` segments.
     func forwardBlock(_ arena: inout Arena, _ parameters: Parameters, _ trace: Trace, samples: Int) -> Forward
     func backwardBlock(
         _ arena: inout Arena, _ parameters: Parameters, _ trace: Trace, samples: Int, steps: Int, segments: Int
@@ -63,20 +65,20 @@ protocol BackwardBlock {
     associatedtype Number: Real
     associatedtype Gradients
 
-    /// The synapses before the first step of a segment: those before step 0, or a checkpoint.
+    /// The synapses before the first step of a replay: those before step 0, or a checkpoint.
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?)
     func load(_ s: Int, checkpoint: Int)
     /// Recomputes the synapses after every one of `steps`; they are zeros before step t where `reset(t)`.
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool)
-    /// Keeps the synapses after `count` steps of the segment.
+    /// Keeps the synapses after `count` steps of the replay.
     func save(_ s: Int, checkpoint: Int, after count: Int)
 
-    /// The gradients for the state after the last step, zeros where an array is missing; whether there are any for the
-    /// synapses.
-    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) -> Bool
+    /// The gradients for the state after the last step, zeros where an array is missing.
+    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?)
     /// From the gradients for the output of step t and for what follows to those for what its pass has read.
     func fireAdjoint(_ s: Int, _ b: Int, t: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients)
-    /// The adjoint of the forward block's pass; the synapses between the two steps are number t - `origin` of the segment.
+    /// The adjoint of the forward block's pass. The synapses between the two steps are number t - `origin` of the replay; it
+    /// may read those before.
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients)
     /// The gradients for the input of step t, and on to step t - 1.

@@ -36,7 +36,7 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         S = states.reduce(0) { $0 + $1.shape.count }
         (B, T, I, H) = (batch, time, cell.description.inputSize, cell.description.hiddenSize)
         blockSize = min(WholeBlock.count, max(1, batch))
-        let blocks = (batch + blockSize - 1) / blockSize
+        let blocks = Self.blocks(batch, blockSize)
         let work = Double(batch) * Double(time) * Double(cell.synapses)
         self.threads = work < Self.workWorthAThread ? 1 : max(1, min(threads, blocks))
     }
@@ -44,7 +44,9 @@ struct FastSequence<C: FastCell>: SequenceKernel {
     /// Synapses times steps that take about as long as to wake a sleeping thread, a few times over.
     private static var workWorthAThread: Double { 200_000 }
 
-    private var blocks: Int { (B + blockSize - 1) / blockSize }
+    private static func blocks(_ batch: Int, _ blockSize: Int) -> Int { (batch + blockSize - 1) / blockSize }
+
+    private var blocks: Int { Self.blocks(B, blockSize) }
 
     private func samples(_ block: Int) -> Range<Int> {
         block * blockSize..<min(B, (block + 1) * blockSize)
@@ -72,7 +74,8 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         let blocks: [C.Forward]
     }
 
-    /// What steps leave goes to the tape if there is one, else to scratch memory for the step that ends and the next.
+    /// What steps leave goes to the tape if there is one, else to scratch memory for the step that ends and the next. Room for
+    /// that is there in any case: the size of a workspace does not depend on the tape.
     func forwardScratch(_ arena: inout Arena, _ tape: FastTape<C>?) -> ForwardScratch {
         let scratch = cell.parameters(&arena)
         let parameters = tape?.parameters ?? scratch
@@ -218,6 +221,11 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         segment * stepsPerSegment..<min(T, (segment + 1) * stepsPerSegment)
     }
 
+    /// The steps whose recomputation gives the synapses that a segment needs: also those before the step in front of it.
+    private func replayed(_ segment: Int) -> Range<Int> {
+        max(0, segment * stepsPerSegment - 1)..<steps(segment).upperBound
+    }
+
     struct BackwardScratch {
         /// One for each group.
         let gradients: [C.Gradients]
@@ -229,7 +237,8 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         let gradients = (0..<groups).map { _ in cell.gradients(&arena) }
         let blocks = (0..<threads).map { _ in
             cell.backwardBlock(
-                &arena, tape.parameters, tape.trace, samples: blockSize, steps: stepsPerSegment, segments: segments)
+                &arena, tape.parameters, tape.trace, samples: blockSize, steps: min(T, stepsPerSegment + 1),
+                segments: segments)
         }
         return BackwardScratch(gradients: gradients, blocks: blocks)
     }
@@ -269,7 +278,7 @@ struct FastSequence<C: FastCell>: SequenceKernel {
                 } else {
                     block.load(s, checkpoint: segment)
                 }
-                block.replay(s, first + s, steps: steps(segment)) { isReset(s, $0) }
+                block.replay(s, first + s, steps: replayed(segment)) { isReset(s, $0) }
             }
         }
         func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int, _ origin: Int) {
@@ -298,23 +307,21 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         for segment in 0..<segments {
             replay(segment)
             if segment + 1 < segments {
-                for s in 0..<count { block.save(s, checkpoint: segment + 1, after: steps(segment).count) }
+                let steps = replayed(segment + 1).lowerBound - replayed(segment).lowerBound
+                for s in 0..<count { block.save(s, checkpoint: segment + 1, after: steps) }
             }
         }
-        var synapsesHaveGradient = false
         for s in 0..<count {
-            synapsesHaveGradient = block.begin(s) {
-                buffers.grad_final.array($0, Number.self, sample: first + s, of: states[$0])
-            }
+            block.begin(s) { buffers.grad_final.array($0, Number.self, sample: first + s, of: states[$0]) }
         }
         for segment in (0..<segments).reversed() {
-            let steps = steps(segment)
+            let origin = replayed(segment).lowerBound
             if segment + 1 < segments {
                 replay(segment)
-            } else if synapsesHaveGradient {
-                for s in 0..<count { pass(Update.self, s, T, steps.lowerBound) }
+            } else if buffers.grad_final.array(cell.synapseState, Number.self) != nil {
+                for s in 0..<count { pass(Update.self, s, T, origin) }
             }
-            for t in steps.reversed() { goBack(t, steps.lowerBound) }
+            for t in steps(segment).reversed() { goBack(t, origin) }
         }
         for s in 0..<count {
             block.end(s) { buffers.grad_state.array($0, Number.self, sample: first + s, of: states[$0]) }

@@ -83,8 +83,9 @@ struct PlainSequence<E: Equations>: SequenceKernel {
     func forward(_ buffers: stpn_forward_buffers, _ scratch: ForwardScratch, _ tape: PlainTape<Real>?) {
         scratch.parameters.load { buffers.parameters.array($0, Real.self) }
         let equations = E(cell, parameters: scratch.parameters)
-        let x = buffers.x.assumingMemoryBound(to: Real.self)
-        let y = buffers.y.assumingMemoryBound(to: Real.self)
+        // NULL where they have no elements
+        let x = buffers.x?.assumingMemoryBound(to: Real.self)
+        let y = buffers.y?.assumingMemoryBound(to: Real.self)
         for b in 0..<B {
             var (before, after) = (scratch.before, scratch.after)
             before.load { buffers.state.array($0, Real.self, sample: b, of: states[$0]) }
@@ -94,14 +95,14 @@ struct PlainSequence<E: Equations>: SequenceKernel {
                 let reset = buffers.resets?[bt] ?? 0
                 if reset != 0 { before.base.zero(S) }
                 tape?.resets[bt] = reset
-                equations.step(x: x + bt * I, before: before, after: after, y: y + bt * H)
+                equations.step(x: x! + bt * I, before: before, after: after, y: y! + bt * H)
                 swap(&before, &after)
             }
             before.save { buffers.final_state.array($0, Real.self, sample: b, of: states[$0]) }
         }
         if let tape {
             tape.parameters.copy(scratch.parameters)
-            tape.x.copy(x, B * T * I)
+            if let x { tape.x.copy(x, B * T * I) }
         }
     }
 
@@ -120,7 +121,7 @@ struct PlainSequence<E: Equations>: SequenceKernel {
 
     func backwardScratch(_ arena: inout Arena, _ tape: PlainTape<Real>) -> BackwardScratch {
         BackwardScratch(
-            before: arena.take(Real.self, T, S), after: takeStates(&arena), y: arena.take(Real.self, H),
+            before: arena.take(Real.self, min(B, 1), T, S), after: takeStates(&arena), y: arena.take(Real.self, H),
             gradY: arena.take(Real.self, H), gradX: arena.take(Real.self, I), gradAfter: takeStates(&arena),
             gradBefore: takeStates(&arena), gradParameters: takeParameters(&arena))
     }
@@ -191,11 +192,11 @@ struct PlainSequence<E: Equations>: SequenceKernel {
     func step(_ buffers: stpn_step_buffers, _ scratch: ForwardScratch) {
         scratch.parameters.load { buffers.parameters.array($0, Real.self) }
         let equations = E(cell, parameters: scratch.parameters)
-        let x = buffers.x.assumingMemoryBound(to: Real.self)
+        let x = buffers.x?.assumingMemoryBound(to: Real.self)
         let y = buffers.y?.assumingMemoryBound(to: Real.self)
         for b in 0..<B {
             scratch.before.load { UnsafePointer(buffers.state.array($0, Real.self, sample: b, of: states[$0])) }
-            equations.step(x: x + b * I, before: scratch.before, after: scratch.after, y: scratch.y)
+            equations.step(x: x! + b * I, before: scratch.before, after: scratch.after, y: scratch.y)
             scratch.after.save { buffers.state.array($0, Real.self, sample: b, of: states[$0]) }
             y.map { $0 + b * H }?.copy(scratch.y, H)
         }
