@@ -85,6 +85,11 @@ def test_config_is_json_and_builds_the_cell_again() -> None:
     assert STPNR(**config).config == cell.config
 
 
+def test_an_infinite_clamp_is_none() -> None:
+    config = STPNR(3, 4, clamp=np.inf).config
+    assert json.loads(json.dumps(config, allow_nan=False))["clamp"] is None
+
+
 def test_config_is_a_copy() -> None:
     cell = STPNR(3, 5)
     cell.config["hidden_size"] = 1000
@@ -353,6 +358,23 @@ def test_a_tape_does_not_grow_with_the_synapses() -> None:
 
 
 # NaN and infinity
+
+
+@pytest.mark.parametrize("normalize", MODES)
+@pytest.mark.parametrize("scale", [1e-10, 1e3, 1e6])
+def test_gradients_of_small_and_large_inputs(normalize: Normalize, scale: float, implementation: str) -> None:
+    cell = STPNR(37, 11, normalize=normalize, seed=8)
+    data = draw(np.random.default_rng(9), cell, 5, 1)
+    data["x"] *= np.float32(scale)
+
+    def gradients(name: str) -> dict[str, Array]:
+        cell.implementation = name
+        _, _, tape = cell.forward(data["x"], data["state"])
+        return cell.backward(tape, data["grad_y"], data["grad_state"]).params
+
+    expected = gradients("plain")
+    for name, gradient in gradients(implementation).items():
+        golden.assert_close(gradient, expected[name])
 
 
 @pytest.mark.parametrize("normalize", MODES)

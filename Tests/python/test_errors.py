@@ -238,7 +238,20 @@ STEP_VALUE_ERRORS: Rows = [
 ]
 
 CELL_TYPE_ERRORS: Rows = [
-    ("input_size: expected a number, a string or None, got [3]", lambda b: cell(input_size=[3])),
+    *(
+        (f"{name}: expected an int, got {kind}", lambda b, name=name, size=size: cell(**{name: size}))
+        for name in ("input_size", "hidden_size")
+        for size, kind in [
+            (3.5, "float"),
+            (4.0, "float"),
+            (np.float64(np.nan), "float"),
+            (True, "bool"),
+            ("3", "str"),
+            (None, "NoneType"),
+            ([3], "list"),
+        ]
+    ),
+    ("normalize: expected a number, a string or None, got [3]", lambda b: cell(normalize=[3])),
     ("clamp: expected a number, a string or None, got array", lambda b: cell(clamp=b.x)),
     ("unexpected keyword argument 'gain'", lambda b: cell(gain=1)),
     ("config: expected the name of an option, got 1", lambda b: kernel_cell({"cell": "stpn", 1: 2})),
@@ -254,17 +267,13 @@ CELL_VALUE_ERRORS: Rows = [
             (0, "expected 1 or more, got 0"),
             (-1, "expected 1 or more, got -1"),
             (np.int64(-(2**62)), "expected 1 or more, got -4611686018427387904"),
-            (3.5, "expected a whole number"),
-            (np.nan, "expected a whole number"),
-            (np.inf, "expected a whole number"),
             (2**70, "expected a whole number of 64 bits"),
             (10**400, "too large"),
-            ("3", "expected a number, got a name"),
-            (None, "expected a number, got None"),
         ]
     ),
     ("hidden_size: (H, I + H) synapses exceed the address space", lambda b: STPNR(2**40, 2**40)),
     ('normalize: expected one of "output", "pre", "post", None, got "l2"', lambda b: cell(normalize="l2")),
+    ("normalize: expected a name, got 'pre\\x00b'", lambda b: cell(normalize="pre\0b")),
     ("normalize: expected a name, got a number", lambda b: cell(normalize=1)),
     ("clamp: expected 0 or more, got -0.1", lambda b: cell(clamp=-0.1)),
     ("clamp: expected 0 or more, got nan", lambda b: cell(clamp=np.nan)),

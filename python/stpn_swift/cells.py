@@ -65,7 +65,7 @@ class STPNR(Cell):
             "input_size": input_size,
             "hidden_size": hidden_size,
             "normalize": normalize,
-            "clamp": None if clamp == math.inf else clamp,
+            "clamp": None if np.isscalar(clamp) and clamp == math.inf else clamp,
             "bias": bias,
         }
         super().__init__(config, dtype, seed)
