@@ -1,0 +1,136 @@
+import CSTPN
+
+/// Back through a sequence, from its tape.
+extension FastSequence {
+    /// Groups of blocks that sum gradients of their own: enough for many threads, few enough to add up quickly.
+    private var groups: Int {
+        guard T > 0 else { return 0 }
+        var arena = Arena()
+        _ = cell.gradients(&arena)
+        let affordable = 64 * 1024 * 1024 / max(arena.byteCount ?? Int.max, 1)
+        return min(blocks, max(8, min(blocks / 4, 64, affordable)))
+    }
+
+    /// How many steps are recomputed at a time: all where a block's states stay in the cache, else so many that the states
+    /// in between and the beginnings of the segments take about the same room.
+    private var stepsPerSegment: Int {
+        let bytes = Double(T) * Double(blockSize * cell.synapses) * Double(MemoryLayout<Number>.size)
+        if bytes <= Self.bytesRecomputedAtOnce { return T }
+        return min(T, max(8, Int(Double(T).squareRoot().rounded(.up))))
+    }
+
+    private static var bytesRecomputedAtOnce: Double { 4 * 1024 * 1024 }
+
+    private var segments: Int { T == 0 ? 1 : (T + stepsPerSegment - 1) / stepsPerSegment }
+
+    private func steps(_ segment: Int) -> Range<Int> {
+        segment * stepsPerSegment..<min(T, (segment + 1) * stepsPerSegment)
+    }
+
+    /// The steps whose recomputation gives the synapses that a segment needs: also those before the step in front of it.
+    private func replayed(_ segment: Int) -> Range<Int> {
+        max(0, segment * stepsPerSegment - 1)..<steps(segment).upperBound
+    }
+
+    struct BackwardScratch {
+        /// One for each group.
+        let gradients: [C.Gradients]
+        /// One for each thread.
+        let blocks: [C.Backward]
+    }
+
+    func backwardScratch(_ arena: inout Arena, _ tape: FastTape<C>) -> BackwardScratch {
+        let gradients = (0..<groups).map { _ in cell.gradients(&arena) }
+        let blocks = (0..<threads).map { _ in
+            cell.backwardBlock(
+                &arena, tape.parameters, tape.trace, samples: blockSize, steps: min(T, stepsPerSegment + 1),
+                segments: segments)
+        }
+        return BackwardScratch(gradients: gradients, blocks: blocks)
+    }
+
+    func backward(_ buffers: stpn_backward_buffers, _ scratch: BackwardScratch, _ tape: FastTape<C>) {
+        if T == 0 {
+            for i in states.indices {
+                passState(buffers.grad_final.array(i, Number.self), buffers.grad_state.array(i, Number.self), i)
+            }
+        }
+        let groups = groups
+        parallelFor(groups, threads: threads) { group, slot in
+            cell.zero(scratch.gradients[group])
+            for block in blocks * group / groups..<blocks * (group + 1) / groups {
+                backward(samples(block), scratch.blocks[slot], scratch.gradients[group], buffers, tape)
+            }
+        }
+        guard let gradParameters = buffers.grad_parameters else { return }
+        parallelFor(H, threads: threads) { j, _ in
+            cell.writeSum(of: scratch.gradients, row: j, to: gradParameters)
+        }
+    }
+
+    private func backward(
+        _ samples: Range<Int>, _ block: C.Backward, _ gradients: C.Gradients, _ buffers: stpn_backward_buffers,
+        _ tape: FastTape<C>
+    ) {
+        let (first, count) = (samples.lowerBound, samples.count)
+        let gradY = buffers.grad_y?.assumingMemoryBound(to: Number.self)
+        let gradX = buffers.grad_x?.assumingMemoryBound(to: Number.self)
+
+        func isReset(_ s: Int, _ t: Int) -> Bool { tape.resets[(first + s) * T + t] != 0 }
+        func replay(_ segment: Int) {
+            for s in 0..<count {
+                if segment == 0 {
+                    block.load(s) { state($0, first + s, tape) }
+                } else {
+                    block.load(s, checkpoint: segment)
+                }
+                block.replay(s, first + s, steps: replayed(segment)) { isReset(s, $0) }
+            }
+        }
+        func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int, _ origin: Int) {
+            block.pass(P.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
+        }
+        func goBack(_ t: Int, _ origin: Int) {
+            var someReset = false
+            for s in 0..<count {
+                block.fireAdjoint(s, first + s, t: t, gradY: gradY.map { $0 + ((first + s) * T + t) * H }, gradients)
+                someReset = someReset || isReset(s, t)
+            }
+            if t > 0 && !someReset && count == WholeBlock.count {
+                block.pass(UpdateAndRead.self, WholeBlock.self, 0, first, t: t, origin: origin, gradients)
+            } else {
+                for s in 0..<count {
+                    t == 0 || isReset(s, t)
+                        ? pass(Read.self, s, t, origin) : pass(UpdateAndRead.self, s, t, origin)
+                }
+            }
+            for s in 0..<count {
+                block.leave(s, gradX: gradX.map { $0 + ((first + s) * T + t) * I })
+                if isReset(s, t) { block.reset(s) }
+            }
+        }
+
+        for segment in 0..<segments {
+            replay(segment)
+            if segment + 1 < segments {
+                let steps = replayed(segment + 1).lowerBound - replayed(segment).lowerBound
+                for s in 0..<count { block.save(s, checkpoint: segment + 1, after: steps) }
+            }
+        }
+        for s in 0..<count {
+            block.begin(s) { buffers.grad_final.array($0, Number.self, sample: first + s, of: states[$0]) }
+        }
+        for segment in (0..<segments).reversed() {
+            let origin = replayed(segment).lowerBound
+            if segment + 1 < segments {
+                replay(segment)
+            } else if buffers.grad_final.array(cell.synapseState, Number.self) != nil {
+                for s in 0..<count { pass(Update.self, s, T, origin) }
+            }
+            for t in steps(segment).reversed() { goBack(t, origin) }
+        }
+        for s in 0..<count {
+            block.end(s) { buffers.grad_state.array($0, Number.self, sample: first + s, of: states[$0]) }
+        }
+    }
+}
