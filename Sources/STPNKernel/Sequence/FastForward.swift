@@ -89,8 +89,12 @@ extension FastSequence {
             }
         }
         if buffers.final_state != nil || (tape != nil && cell.traceHoldsEnd) {
+            if count == WholeBlock.count {
+                block.pass(Update.self, WholeBlock.self, 0, place, t: T)
+            } else {
+                for s in 0..<count { pass(Update.self, s, T) }
+            }
             for s in 0..<count {
-                pass(Update.self, s, T)
                 block.end(s, place + s, t: T - 1) {
                     buffers.final_state.array($0, Number.self, sample: first + s, of: states[$0])
                 }
