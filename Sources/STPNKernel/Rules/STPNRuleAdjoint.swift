@@ -89,10 +89,10 @@ extension STPNAdjointRow {
         gW += gG
         let gV = gradV + i &* gradRowStride
         gV.store(fma(G, gradDot[i], gV.lanes(k)), k)
-        let scales = R.dividesBefore || R.dividesAfter
-        gLambda = fma(g, scales ? x * nextScale[i] : x, gLambda)
-        let gDecayed = g * lambda
-        return R.dividesBefore ? fma(gDecayed, nextScale[i], gG) : gDecayed + gG
+        // Both Λ F̃ = Λ · scale · X and, with "pre", the gradient for X take g · scale.
+        let scaled = R.dividesBefore || R.dividesAfter ? g * nextScale[i] : g
+        gLambda = fma(scaled, x, gLambda)
+        return fma(R.dividesBefore ? scaled : g, lambda, gG)
     }
 
     /// From GF to GX, both after the update: (7) the clip; gathers what (6) D passes on.
