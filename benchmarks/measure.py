@@ -15,8 +15,10 @@ from .peers import PEERS
 from .problem import draw
 from .rows import Row
 
-# Timed calls of a peer in its turn, after one that is not timed: that one finds the caches filled by another
-# peer, and the other cores taken by its threads, which may still be spinning.
+# Seconds before a peer's turn, for the threads of the one before: those of PyTorch go on spinning for a while
+# and would take the other cores from whoever comes next.
+PAUSE = 0.02
+# Timed calls of a peer in its turn, after one that is not timed: that one finds the caches filled by another.
 CALLS_IN_TURN = 3
 MIN_TURNS = 10
 
@@ -49,6 +51,7 @@ def summary(times: list[float]) -> Timing:
 
 
 def take_turn(call: Callable[[], object]) -> list[float]:
+    time.sleep(PAUSE)
     call()
     return [time_call(call) for _ in range(CALLS_IN_TURN)]
 
