@@ -28,7 +28,7 @@ extension RunInput {
         var cell = try stpn_cell(kind: 1)
         (cell.input_size, cell.hidden_size) = (Int64(I), Int64(H))
         (cell.normalize, cell.clamp, cell.bias) = (normalize.rawValue, clamp, bias ? 1 : 0)
-        let description = try cell.checked().0
+        let description = try cell.checked().0.summary
         return RunInput(
             cell: cell, batch: B, time: T, x: uniform(B * T * I),
             parameters: description.parameters.map { parameter in
@@ -45,7 +45,7 @@ extension RunInput {
 extension Run {
     /// Every array of results with its name.
     var results: [(name: String, values: [T])] {
-        [("y", y), ("grad.x", gradX)]
+        [("y", y), ("energy", energy), ("grad.x", gradX)]
             + final.enumerated().map { ("final[\($0)]", $1) }
             + gradParameters.enumerated().map { ("grad.parameters[\($0)]", $1) }
             + gradState.enumerated().map { ("grad.state[\($0)]", $1) }

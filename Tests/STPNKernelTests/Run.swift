@@ -20,6 +20,7 @@ struct RunInput {
 /// A sequence, forward and backward, through the C entry points, on guarded buffers.
 struct Run<T: Real> {
     let y: [T]
+    let energy: [T]
     let final: [[T]]
     let gradX: [T]
     let gradParameters: [[T]]
@@ -38,11 +39,13 @@ struct Run<T: Real> {
         (run.batch, run.time) = (Int64(input.batch), Int64(input.time))
         (run.threads, run.implementation) = (threads, implementation.rawValue)
 
-        let (parameters, states) = (try cell.checked().0.parameters, try cell.checked().0.states)
+        let summary = try cell.checked().0.summary
+        let (parameters, states) = (summary.parameters, summary.states)
         let x = Guarded<T>(input.x)
         let given = input.parameters.map { Guarded<T>($0) }
         let state = input.state.map { $0.map { Guarded<T>($0) } }
         let y = Guarded<T>(count: input.batch * input.time * Int(cell.hidden_size))
+        let energy = Guarded<T>(count: input.batch * input.time * Int(cell.hidden_size))
         let final = states.map { Guarded<T>(count: input.batch * $0.shape.count) }
         let gradY = Guarded<T>(input.gradY)
         let gradFinal = input.gradFinal.map { $0.map { Guarded<T>($0) } }
@@ -66,6 +69,7 @@ struct Run<T: Real> {
                         var buffers = stpn_forward_buffers()
                         buffers.struct_size = MemoryLayout<stpn_forward_buffers>.size
                         buffers.y = UnsafeMutableRawPointer(y.pointer)
+                        buffers.energy = UnsafeMutableRawPointer(energy.pointer)
                         buffers.final_state = finalPointers.baseAddress
                         buffers.x = UnsafeRawPointer(x.pointer)
                         buffers.parameters = parameterPointers.baseAddress
@@ -101,11 +105,12 @@ struct Run<T: Real> {
         }
         guard status == 0 else { throw Problem.status(Self.message(error)) }
 
-        let guarded = [x, y, gradY, gradX] + given + final + gradParameters + gradState
+        let guarded = [x, y, energy, gradY, gradX] + given + final + gradParameters + gradState
         guard (guarded + state.compactMap { $0 } + gradFinal.compactMap { $0 }).allSatisfy(\.isIntact),
             [tape, forwardWork, backwardWork].allSatisfy(\.isIntact)
         else { throw Problem.overrun("a buffer was written beyond its end") }
         self.y = y.values
+        self.energy = energy.values
         self.final = final.map(\.values)
         self.gradX = gradX.values
         self.gradParameters = gradParameters.map(\.values)

@@ -36,5 +36,8 @@ void stpn_platform_format(double number, char *text);
 /* libm, which Embedded Swift cannot import. */
 static inline float stpn_platform_tanhf(float x) { return __builtin_tanhf(x); }
 static inline double stpn_platform_tanh(double x) { return __builtin_tanh(x); }
+static inline float stpn_platform_expf(float x) { return __builtin_expf(x); }
+static inline double stpn_platform_exp(double x) { return __builtin_exp(x); }
+static inline double stpn_platform_log(double x) { return __builtin_log(x); }
 
 #endif

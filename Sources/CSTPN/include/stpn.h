@@ -8,7 +8,8 @@
  * which parameters and states it has, and of what shape. Parameters, states and their gradients then travel as arrays
  * of pointers in the order of these answers, so that a caller needs no list of names of its own.
  *
- * Sizes: B batch, T time, I input_size, H hidden_size, K width of the presynaptic vector, P width of its plastic part.
+ * Sizes: B batch, T time, I input_size, H hidden_size, K width of the presynaptic vector, P width of its plastic part,
+ * S inner steps.
  * Arrays are row-major and packed; "real" is float or double as stpn_cell.dtype says. Buffers need the natural alignment
  * of their elements, a tape that of 8 bytes, a workspace none.
  *
@@ -74,13 +75,22 @@ typedef struct stpn_error {
 
 /* stpn_cell.cell */
 enum {
-    STPN_CELL_STPN = 1 /* short-term plasticity neurons, recurrent (cells.md section 1) */
+    STPN_CELL_STPN = 1,         /* short-term plasticity neurons, recurrent or feed-forward (cells.md section 1) */
+    STPN_CELL_HEBBFF = 2,       /* feed-forward, anti-Hebbian (section 3) */
+    STPN_CELL_FAST_WEIGHTS = 3, /* fast weights (section 4) */
+    STPN_CELL_MODULATED = 4     /* neuromodulated plasticity (section 5) */
 };
 
 /* stpn_cell.dtype: the type of every real number of a cell */
 enum { STPN_FLOAT32 = 1, STPN_FLOAT64 = 2 };
 
-/* stpn_cell.normalize: what the norm n of a row of G = W + F divides */
+/* stpn_cell.plastic: the columns of W that have a short-term part F */
+enum { STPN_PLASTIC_ALL = 1, STPN_PLASTIC_INPUT = 2, STPN_PLASTIC_HIDDEN = 3 };
+
+/* stpn_cell.plasticity_shape: one decay and one learning rate per … */
+enum { STPN_SHAPE_SYNAPSE = 1, STPN_SHAPE_NEURON = 2, STPN_SHAPE_PRESYNAPTIC = 3, STPN_SHAPE_SCALAR = 4 };
+
+/* stpn_cell.normalize: what the norm n of G = W + F divides */
 enum {
     STPN_NORMALIZE_NONE = 1,   /* nothing */
     STPN_NORMALIZE_OUTPUT = 2, /* the read */
@@ -88,29 +98,81 @@ enum {
     STPN_NORMALIZE_POST = 4    /* the read, and F after its update (by the norm after it) */
 };
 
+/* stpn_cell.norm_axis: the norm of each neuron's row, or of the whole matrix of a sample */
+enum { STPN_NORM_AXIS_NEURON = 1, STPN_NORM_AXIS_LAYER = 2 };
+
+/* stpn_cell.decay: whether the decay applies to what a step adds as well ("prompt") */
+enum { STPN_DECAY_STP = 1, STPN_DECAY_PROMPT = 2 };
+
+/* stpn_cell.rule */
+enum { STPN_RULE_HEBB = 1, STPN_RULE_OJA = 2 };
+
+/* stpn_cell.presynaptic: the hidden activations that a step's update multiplies, h_{t-1} or h_t */
+enum { STPN_PRESYNAPTIC_PREVIOUS = 1, STPN_PRESYNAPTIC_CURRENT = 2 };
+
+/* stpn_cell.activation */
+enum {
+    STPN_ACTIVATION_TANH = 1,
+    STPN_ACTIVATION_SIGMOID = 2,
+    STPN_ACTIVATION_RELU = 3,
+    STPN_ACTIVATION_IDENTITY = 4
+};
+
+/* stpn_cell.kind, of modulated cells: what a step adds to F, and what scales it */
+enum {
+    STPN_KIND_PLASTIC = 1,  /* the outer product, a learned constant */
+    STPN_KIND_MODPLAST = 2, /* the outer product, the modulator */
+    STPN_KIND_MODUL = 3     /* an eligibility trace, the modulator */
+};
+
+/* stpn_cell.da: the function that makes the modulator */
+enum { STPN_DA_TANH = 1, STPN_DA_SIG = 2, STPN_DA_LIN = 3 };
+
+/* A cell. Options have the names of cells.md; those that a kind of cell does not have are not read. */
 typedef struct stpn_cell {
-    size_t struct_size;  /* sizeof(stpn_cell) */
-    int32_t cell;        /* STPN_CELL_… */
-    int32_t dtype;       /* STPN_FLOAT32 or STPN_FLOAT64 */
-    int64_t input_size;  /* I, 1 or more */
-    int64_t hidden_size; /* H, 1 or more */
-    double clamp;        /* c: F is clipped to [-c, c]; 0 or more, INFINITY for no clip */
-    int32_t normalize;   /* STPN_NORMALIZE_… */
-    int32_t bias;        /* 1: with a bias, 0: without */
+    size_t struct_size;       /* sizeof(stpn_cell) */
+    int32_t cell;             /* STPN_CELL_… */
+    int32_t dtype;            /* STPN_FLOAT32 or STPN_FLOAT64 */
+    int64_t input_size;       /* I, 1 or more */
+    int64_t hidden_size;      /* H, 1 or more */
+                              /* STPN: */
+    double clamp;             /* c: F is clipped to [-c, c]; 0 or more, INFINITY for no clip */
+    int32_t recurrent;        /* 1: v = [x_t, h_{t-1}], K = I + H; 0: v = x_t, K = I. HebbFF: 0 */
+    int32_t plastic;          /* STPN_PLASTIC_… */
+    int32_t plasticity_shape; /* STPN_SHAPE_… */
+    int32_t normalize;        /* STPN_NORMALIZE_… */
+    int32_t norm_axis;        /* STPN_NORM_AXIS_… */
+    int32_t norm_gain;        /* 1: a gain per neuron scales the norm, 0: none */
+    int32_t decay;            /* STPN_DECAY_… */
+    int32_t rule;             /* STPN_RULE_… */
+    int32_t presynaptic;      /* STPN_PRESYNAPTIC_… */
+    int32_t bias;             /* 1: with a bias, 0: without */
+    int32_t plastic_bias;     /* 1: with a bias that has a short-term part, 0: without */
+    int32_t layer_norm;       /* 1: with a layer norm before the activation, 0: without. Also of fast weights */
+    int32_t activation;       /* STPN_ACTIVATION_…. Also of fast weights */
+                              /* HebbFF: */
+    int32_t forced;           /* 1: 0 < decay < 1 and a negative learning rate, whatever the parameters; 0: the raw ones */
+                              /* Fast weights: */
+    int32_t inner_steps;      /* S, 1 or more */
+                              /* Modulated: */
+    int32_t kind;             /* STPN_KIND_… */
+    int32_t addpw;            /* 0 to 3: how a step's M joins F (cells.md section 5) */
+    int32_t da;               /* STPN_DA_… */
 } stpn_cell;
 
 /* Fills *cell with the defaults of a kind of cell (STPN_CELL_…) in float32, input_size and hidden_size 0: set these two
  * next. Sets cell->struct_size. */
 int32_t stpn_cell_init(stpn_cell *cell, int32_t kind, stpn_error *error);
 
-/* As stpn_cell_init, by the name of the cell ("stpn"). */
+/* As stpn_cell_init, by the name of the cell: "stpn", "hebbff", "fast_weights", "modulated". */
 int32_t stpn_cell_init_named(stpn_cell *cell, const char *name, stpn_error *error);
 
 /* Sets an option by its name in cells.md to a value by its name there, for wrappers that pass options on:
  * ("normalize", "pre"), ("dtype", "float64"). A NULL value is "none": ("normalize", NULL), ("clamp", NULL). */
 int32_t stpn_cell_set_name(stpn_cell *cell, const char *option, const char *value, stpn_error *error);
 
-/* Sets an option by its name to a number: ("hidden_size", 11), ("clamp", 0.1), ("bias", 0). */
+/* Sets an option by its name to a number: ("hidden_size", 11), ("clamp", 0.1), ("bias", 0),
+ * ("addpw", 3). Flags are 0 or 1. */
 int32_t stpn_cell_set_number(stpn_cell *cell, const char *option, double value, stpn_error *error);
 
 /* STPN_OK if the description is complete and consistent. Every function below checks this first. */
@@ -119,8 +181,8 @@ int32_t stpn_cell_check(const stpn_cell *cell, stpn_error *error);
 /* One parameter or state of a cell. */
 typedef struct stpn_array {
     size_t struct_size; /* in: sizeof(stpn_array) */
-    char name[32];      /* out: as in cells.md, "weight_lambda" */
-    int32_t rank;       /* out: 0 to 3 */
+    char name[32];      /* out: as in cells.md, "weight_lambda", "layer_norm.bias" */
+    int32_t rank;       /* out: 0 to 3; 0 for a single number */
     int64_t shape[3];   /* out: sizes; of a state those of one sample, without B in front */
     double low, high;   /* out: initial values are uniform in [low, high), or low where both are equal */
 } stpn_array;
@@ -170,6 +232,8 @@ typedef struct stpn_forward_buffers {
     void *y;                       /* out   (B,T,H) real: the activations h_t; overwritten */
     void *const *final_state;      /* out   per state (B,shape) real: after step T; overwritten. The array or an entry may
                                             be NULL: not wanted */
+    void *energy;                  /* out   (B,T,H) real: what each neuron uses in each step (cells.md section 2);
+                                            overwritten; may be NULL: not wanted */
     const void *x;                 /* in    (B,T,I) real */
     const void *const *parameters; /* in    per parameter (shape) real; none may be NULL */
     const void *const *state;      /* in    per state (B,shape) real: before step 1. The array or an entry may be NULL: 0 */
@@ -207,6 +271,7 @@ int32_t stpn_backward(const stpn_cell *cell, const stpn_run *run, const stpn_bac
 typedef struct stpn_step_buffers {
     size_t struct_size;            /* sizeof(stpn_step_buffers) */
     void *y;                       /* out   (B,H) real: h_t; overwritten; may be NULL: not wanted */
+    void *energy;                  /* out   (B,H) real, as in stpn_forward_buffers; may be NULL */
     void *const *state;            /* inout per state (B,shape) real; none may be NULL */
     const void *x;                 /* in    (B,I) real */
     const void *const *parameters; /* in    per parameter (shape) real; none may be NULL */

@@ -5,8 +5,7 @@ import CSTPN
 struct Call {
     let description: stpn_cell
     let cell: Cell
-    private let parameters: [ArrayInfo]
-    private let states: [ArrayInfo]
+    private let summary: Cell.Summary
     let type: NumberType
     let batch: Int
     let time: Int
@@ -18,7 +17,7 @@ struct Call {
         guard let run = run?.pointee else { throw Failure(.null, "run", "expected the sizes of a call, got NULL") }
         description = cell.pointee
         (self.cell, type) = try description.checked()
-        (parameters, states) = (self.cell.parameters, self.cell.states)
+        summary = self.cell.summary
         guard run.struct_size == MemoryLayout<stpn_run>.size else {
             throw Failure(
                 .structSize, "run", "expected struct_size \(MemoryLayout<stpn_run>.size), got \(run.struct_size)")
@@ -35,12 +34,12 @@ struct Call {
 
     /// Every buffer of the call has a size that fits an Int.
     private func checkSizes() throws(Failure) {
-        for array in states {
+        for array in summary.states {
             guard checkedProduct(batch, array.shape.count, type.size) != nil else {
                 throw Failure(.size, "batch", "(B, \(array.name)) exceeds the address space, with B = \(batch)")
             }
         }
-        let width = max(cell.inputSize, cell.hiddenSize)
+        let width = max(summary.inputSize, summary.hiddenSize)
         // An empty batch or sequence counts as one: the sizes of its scratch memory are computed all the same.
         guard checkedProduct(checkedProduct(max(batch, 1), max(time, 1)), width, type.size) != nil else {
             throw Failure(
@@ -116,13 +115,14 @@ struct Call {
             throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
         }
         var regions = Regions()
-        try regions.require("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
-        try add("final_state", states, batch, to: &regions, required: false, written: true) {
+        try regions.require("y", buffers.y, sequence(summary.hiddenSize), alignment: type.size, written: true)
+        try add("final_state", summary.states, batch, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.final_state?[$0])
         }
-        try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
-        try add("parameters", parameters, 1, to: &regions, required: true, written: false) { given[$0] }
-        try add("state", states, batch, to: &regions, required: false, written: false) { buffers.state?[$0] }
+        try regions.allow("energy", buffers.energy, sequence(summary.hiddenSize), alignment: type.size, written: true)
+        try regions.require("x", buffers.x, sequence(summary.inputSize), alignment: type.size)
+        try add("parameters", summary.parameters, 1, to: &regions, required: true, written: false) { given[$0] }
+        try add("state", summary.states, batch, to: &regions, required: false, written: false) { buffers.state?[$0] }
         try regions.allow("resets", buffers.resets, batch * time)
         if buffers.tape != nil { try addTape(buffers.tape, buffers.tape_size, to: &regions, written: true) }
         try addWorkspace(buffers.workspace, buffers.workspace_size, .forward, to: &regions)
@@ -137,15 +137,15 @@ struct Call {
         guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
         try checkStruct(buffers.struct_size, MemoryLayout<stpn_backward_buffers>.size)
         var regions = Regions()
-        try regions.allow("grad_x", buffers.grad_x, sequence(cell.inputSize), alignment: type.size, written: true)
-        try add("grad_parameters", parameters, 1, to: &regions, required: false, written: true) {
+        try regions.allow("grad_x", buffers.grad_x, sequence(summary.inputSize), alignment: type.size, written: true)
+        try add("grad_parameters", summary.parameters, 1, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.grad_parameters?[$0])
         }
-        try add("grad_state", states, batch, to: &regions, required: false, written: true) {
+        try add("grad_state", summary.states, batch, to: &regions, required: false, written: true) {
             UnsafeRawPointer(buffers.grad_state?[$0])
         }
-        try regions.allow("grad_y", buffers.grad_y, sequence(cell.hiddenSize), alignment: type.size)
-        try add("grad_final", states, batch, to: &regions, required: false, written: false) {
+        try regions.allow("grad_y", buffers.grad_y, sequence(summary.hiddenSize), alignment: type.size)
+        try add("grad_final", summary.states, batch, to: &regions, required: false, written: false) {
             buffers.grad_final?[$0]
         }
         guard let tape = buffers.tape else { throw Failure(.null, "tape", "expected a tape, got NULL") }
@@ -171,12 +171,13 @@ struct Call {
             throw Failure(.null, "state", "expected an array of pointers, got NULL")
         }
         var regions = Regions()
-        try regions.allow("y", buffers.y, sequence(cell.hiddenSize), alignment: type.size, written: true)
-        try add("state", states, batch, to: &regions, required: true, written: true) {
+        try regions.allow("y", buffers.y, sequence(summary.hiddenSize), alignment: type.size, written: true)
+        try add("state", summary.states, batch, to: &regions, required: true, written: true) {
             UnsafeRawPointer(state[$0])
         }
-        try regions.require("x", buffers.x, sequence(cell.inputSize), alignment: type.size)
-        try add("parameters", parameters, 1, to: &regions, required: true, written: false) { given[$0] }
+        try regions.allow("energy", buffers.energy, sequence(summary.hiddenSize), alignment: type.size, written: true)
+        try regions.require("x", buffers.x, sequence(summary.inputSize), alignment: type.size)
+        try add("parameters", summary.parameters, 1, to: &regions, required: true, written: false) { given[$0] }
         try addWorkspace(buffers.workspace, buffers.workspace_size, .step, to: &regions)
         try regions.checkOverlap()
         _ = implementation.run(job(.step(buffers)))

@@ -1,43 +1,128 @@
 import CPlatform
 import CSTPN
 
-/// The names of the values of an option, for `stpn_cell_set_name` and for messages.
-private struct Names {
-    let values: [(name: StaticString, value: Int32)]
-    /// What None stands for, where it is allowed.
-    var none: Int32? = nil
+/// The kinds of cells that a caller names; HebbFF is short-term plasticity neurons with options of its own.
+enum Kind: Int32, Choice {
+    case stpn = 1
+    case hebbFF, fastWeights, modulated
 
-    static var cell: Names { Names(values: [("stpn", Int32(STPN_CELL_STPN))]) }
-    static var type: Names {
-        Names(values: [("float32", NumberType.float32.rawValue), ("float64", NumberType.float64.rawValue)])
+    var name: StaticString? {
+        switch self {
+        case .stpn: "stpn"
+        case .hebbFF: "hebbff"
+        case .fastWeights: "fast_weights"
+        case .modulated: "modulated"
+        }
     }
-    static var normalize: Names {
-        typealias Normalize = STPN.Normalize
-        return Names(
-            values: [
-                ("output", Normalize.output.rawValue), ("pre", Normalize.pre.rawValue),
-                ("post", Normalize.post.rawValue),
-            ], none: Normalize.none.rawValue)
-    }
+}
 
-    func find(_ option: String, _ name: UnsafePointer<CChar>?) throws(Failure) -> Int32 {
-        guard let name else {
-            guard let none else { throw Failure(.option, option, "expected \(list), got None") }
-            return none
-        }
-        for (candidate, value) in values where equal(name, candidate) {
-            return value
-        }
-        throw Failure(.option, option, "expected \(list), got \"\(text(name))\"")
+/// An option of `stpn_cell`: its name, the kinds that have it, what it may be set to, and its field.
+private struct Option {
+    let name: StaticString
+    let kinds: [Kind]
+    let values: Values
+    let assign: (inout stpn_cell, Double) -> Void
+
+    init(
+        _ name: StaticString, _ kinds: [Kind], _ values: Values, _ assign: @escaping (inout stpn_cell, Double) -> Void
+    ) {
+        (self.name, self.kinds, self.values, self.assign) = (name, kinds, values, assign)
     }
 
-    private var list: String {
-        var list = "one of "
-        for (name, _) in values {
-            list += (list.utf8.count > 7 ? ", \"" : "\"") + name.description + "\""
-        }
-        return none == nil ? list : list + ", None"
+    static var all: [Option] {
+        [
+            Option("dtype", Kind.allCases, .choice(NumberType.self)) { $0.dtype = Int32($1) },
+            Option("input_size", Kind.allCases, .size) { $0.input_size = Int64($1) },
+            Option("hidden_size", Kind.allCases, .size) { $0.hidden_size = Int64($1) },
+            Option("recurrent", [.stpn, .hebbFF], .flag) { $0.recurrent = Int32($1) },
+            Option("plastic", [.stpn], .choice(STPN.Plastic.self)) { $0.plastic = Int32($1) },
+            Option("plasticity_shape", [.stpn], .choice(STPN.PlasticityShape.self)) { $0.plasticity_shape = Int32($1) },
+            Option("normalize", [.stpn], .choice(STPN.Normalize.self)) { $0.normalize = Int32($1) },
+            Option("norm_axis", [.stpn], .choice(STPN.NormAxis.self)) { $0.norm_axis = Int32($1) },
+            Option("norm_gain", [.stpn], .flag) { $0.norm_gain = Int32($1) },
+            Option("decay", [.stpn], .choice(STPN.Decay.self)) { $0.decay = Int32($1) },
+            Option("rule", [.stpn], .choice(STPN.Rule.self)) { $0.rule = Int32($1) },
+            Option("presynaptic", [.stpn], .choice(STPN.Presynaptic.self)) { $0.presynaptic = Int32($1) },
+            Option("clamp", [.stpn], .bound) { $0.clamp = $1 },
+            Option("bias", [.stpn], .flag) { $0.bias = Int32($1) },
+            Option("plastic_bias", [.stpn], .flag) { $0.plastic_bias = Int32($1) },
+            Option("layer_norm", [.stpn, .fastWeights], .flag) { $0.layer_norm = Int32($1) },
+            Option("activation", [.stpn, .fastWeights], .choice(Activation.self)) { $0.activation = Int32($1) },
+            Option("forced", [.hebbFF], .flag) { $0.forced = Int32($1) },
+            Option("inner_steps", [.fastWeights], .count) { $0.inner_steps = Int32($1) },
+            Option("kind", [.modulated], .choice(Modulated.Kind.self)) { $0.kind = Int32($1) },
+            Option("addpw", [.modulated], .count) { $0.addpw = Int32($1) },
+            Option("da", [.modulated], .choice(Modulated.Modulator.self)) { $0.da = Int32($1) },
+        ]
     }
+
+    /// What a caller's value stands for.
+    func number(_ value: Value) throws(Failure) -> Double {
+        switch (values, value) {
+        case (.choice(let choices), .name(let name)):
+            for choice in choices where isSame(name, choice.name) { return choice.number }
+            throw failure("one of " + list(choices), value)
+        case (.choice(let choices), _):
+            throw failure("one of " + list(choices), value)
+        case (.bound, .name(nil)):
+            return .infinity
+        case (.bound, .number(let number)):
+            return number
+        case (.flag, .number(let number)) where number == 0 || number == 1:
+            return number
+        case (.size, .number(let number)) where Int64(exactly: number) != nil:
+            return number
+        case (.count, .number(let number)) where Int32(exactly: number) != nil:
+            return number
+        case (.bound, _): throw failure("a number or None", value)
+        case (.flag, _): throw failure("0 or 1", value)
+        case (.size, .number): throw failure("a whole number of 64 bits", value, .size)
+        case (.count, .number): throw failure("a whole number of 32 bits", value)
+        case (.size, _), (.count, _): throw failure("a number", value)
+        }
+    }
+
+    private func failure(_ expected: String, _ value: Value, _ status: Failure.Status = .option) -> Failure {
+        let came =
+            switch value {
+            case .name(nil): "None"
+            case .name(let name?): "\"" + text(name) + "\""
+            case .number(let number): text(number)
+            }
+        return Failure(status, name.description, "expected " + expected + ", got " + came)
+    }
+
+    private func list(_ choices: [Values.Named]) -> String {
+        choices.reduce("") { $0 + ($0.isEmpty ? "" : ", ") + ($1.name.map { "\"\($0)\"" } ?? "None") }
+    }
+
+    private func isSame(_ name: UnsafePointer<CChar>?, _ expected: StaticString?) -> Bool {
+        guard let name, let expected else { return name == nil && expected == nil }
+        return equal(name, expected)
+    }
+}
+
+/// What an option may be set to.
+private enum Values {
+    typealias Named = (name: StaticString?, number: Double)
+
+    case choice([Named])
+    case flag
+    case size
+    case count
+    /// None: infinity
+    case bound
+
+    static func choice<C: Choice>(_: C.Type) -> Values {
+        .choice(C.allCases.map { ($0.name, Double($0.rawValue)) })
+    }
+}
+
+/// What a caller sets an option to.
+private enum Value {
+    /// NULL stands for None.
+    case name(UnsafePointer<CChar>?)
+    case number(Double)
 }
 
 func equal(_ name: UnsafePointer<CChar>, _ expected: StaticString) -> Bool {
@@ -72,85 +157,66 @@ private func text(_ number: Double) -> String {
 }
 
 extension stpn_cell {
-    /// The defaults of a kind of cell; docs/cells.md, section 1.
-    init(kind: Int32) throws(Failure) {
-        try Self.checkKind(kind)
+    /// The defaults of a kind of cell.
+    init(kind number: Int32) throws(Failure) {
         self.init()
         struct_size = MemoryLayout<stpn_cell>.size
-        cell = kind
+        cell = number
         dtype = NumberType.float32.rawValue
-        clamp = .infinity
-        normalize = STPN.Normalize.pre.rawValue
-        bias = 1
+        switch try choice("cell", cell) as Kind {
+        case .stpn:
+            clamp = .infinity
+            recurrent = 1
+            plastic = STPN.Plastic.all.rawValue
+            plasticity_shape = STPN.PlasticityShape.synapse.rawValue
+            normalize = STPN.Normalize.pre.rawValue
+            norm_axis = STPN.NormAxis.neuron.rawValue
+            decay = STPN.Decay.stp.rawValue
+            rule = STPN.Rule.hebb.rawValue
+            presynaptic = STPN.Presynaptic.previous.rawValue
+            bias = 1
+            activation = Activation.tanh.rawValue
+        case .hebbFF:
+            forced = 1
+        case .fastWeights:
+            inner_steps = 1
+            layer_norm = 1
+            activation = Activation.tanh.rawValue
+        case .modulated:
+            kind = Modulated.Kind.modplast.rawValue
+            addpw = Modulated.Addition.clipped.rawValue
+            da = Modulated.Modulator.tanh.rawValue
+        }
     }
 
     init(name: UnsafePointer<CChar>) throws(Failure) {
-        self = try stpn_cell(kind: try Names.cell.find("cell", name))
+        let kinds = Option("cell", [], .choice(Kind.self)) { $0.cell = Int32($1) }
+        self = try stpn_cell(kind: Int32(try kinds.number(.name(name))))
     }
 
-    private static func checkKind(_ kind: Int32) throws(Failure) {
-        guard kind == Int32(STPN_CELL_STPN) else {
-            throw Failure(.option, "cell", "expected STPN_CELL_STPN (\(STPN_CELL_STPN)), got \(kind)")
-        }
+    mutating func set(_ name: UnsafePointer<CChar>, name value: UnsafePointer<CChar>?) throws(Failure) {
+        try set(name, .name(value))
     }
 
-    private func checkStructSize() throws(Failure) {
-        guard struct_size == MemoryLayout<stpn_cell>.size else {
-            throw Failure(
-                .structSize, "cell", "expected struct_size \(MemoryLayout<stpn_cell>.size), got \(struct_size)")
-        }
+    mutating func set(_ name: UnsafePointer<CChar>, number: Double) throws(Failure) {
+        try set(name, .number(number))
     }
 
-    mutating func set(_ option: UnsafePointer<CChar>, name: UnsafePointer<CChar>?) throws(Failure) {
+    private mutating func set(_ name: UnsafePointer<CChar>, _ value: Value) throws(Failure) {
         try checkStructSize()
-        if equal(option, "dtype") {
-            dtype = try Names.type.find("dtype", name)
-        } else if equal(option, "normalize") {
-            normalize = try Names.normalize.find("normalize", name)
-        } else if equal(option, "clamp") {
-            guard name == nil else { throw Failure(.option, "clamp", "expected a number or None, got a name") }
-            clamp = .infinity
-        } else if equal(option, "input_size") || equal(option, "hidden_size") || equal(option, "bias") {
-            throw Failure(.option, text(option), "expected a number, got " + (name == nil ? "None" : "a name"))
-        } else {
-            throw Failure(.option, text(option), "this cell has no such option")
+        let kind: Kind = try choice("cell", cell)
+        for option in Option.all where equal(name, option.name) && option.kinds.contains(kind) {
+            return option.assign(&self, try option.number(value))
         }
+        throw Failure(.option, text(name), "a cell of the kind \"\(kind.name!)\" has no such option")
     }
 
-    mutating func set(_ option: UnsafePointer<CChar>, number: Double) throws(Failure) {
-        try checkStructSize()
-        if equal(option, "input_size") {
-            input_size = try whole("input_size", number)
-        } else if equal(option, "hidden_size") {
-            hidden_size = try whole("hidden_size", number)
-        } else if equal(option, "bias") {
-            guard number == 0 || number == 1 else {
-                throw Failure(.option, "bias", "expected 0 or 1, got \(text(number))")
-            }
-            bias = number == 1 ? 1 : 0
-        } else if equal(option, "clamp") {
-            clamp = number
-        } else if equal(option, "dtype") || equal(option, "normalize") {
-            throw Failure(.option, text(option), "expected a name, got a number")
-        } else {
-            throw Failure(.option, text(option), "this cell has no such option")
-        }
-    }
+    // MARK: What the description says, if it is complete and consistent
 
-    private func whole(_ option: String, _ number: Double) throws(Failure) -> Int64 {
-        guard let value = Int64(exactly: number) else {
-            throw Failure(.size, option, "expected a whole number of 64 bits, got \(text(number))")
-        }
-        return value
-    }
-
-    /// What the description says, if it is complete and consistent.
     func checked() throws(Failure) -> (Cell, NumberType) {
         try checkStructSize()
-        try Self.checkKind(cell)
-        guard let type = NumberType(rawValue: dtype) else {
-            throw Failure(.option, "dtype", "expected STPN_FLOAT32 (1) or STPN_FLOAT64 (2), got \(dtype)")
-        }
+        let kind: Kind = try choice("cell", cell)
+        let type: NumberType = try choice("dtype", dtype)
         let inputSize = try checkedSize("input_size", input_size)
         let hiddenSize = try checkedSize("hidden_size", hidden_size)
         // With room to spare: rows are padded, and several matrices of this size are added up.
@@ -160,14 +226,77 @@ extension stpn_cell {
                 .size, "hidden_size",
                 "(H, I + H) synapses exceed the address space, with H = \(hidden_size) and I = \(input_size)")
         }
-        guard let normalize = STPN.Normalize(rawValue: normalize) else {
-            throw Failure(.option, "normalize", "expected one of STPN_NORMALIZE_… (1 to 4), got \(normalize)")
-        }
+        let cell: Cell =
+            switch kind {
+            case .stpn: .stpn(try checkedSTPN(inputSize, hiddenSize))
+            case .hebbFF: .stpn(try checkedHebbFF(inputSize, hiddenSize))
+            case .fastWeights: .fastWeights(try checkedFastWeights(inputSize, hiddenSize))
+            case .modulated: .modulated(try checkedModulated(inputSize, hiddenSize))
+            }
+        return (cell, type)
+    }
+
+    private func checkedSTPN(_ inputSize: Int, _ hiddenSize: Int) throws(Failure) -> STPN {
         guard clamp >= 0 else { throw Failure(.option, "clamp", "expected 0 or more, got \(text(clamp))") }
-        guard bias == 0 || bias == 1 else { throw Failure(.option, "bias", "expected 0 or 1, got \(bias)") }
-        let stpn = STPN(
-            inputSize: inputSize, hiddenSize: hiddenSize, normalize: normalize, clamp: clamp, bias: bias == 1)
-        return (.stpn(stpn), type)
+        let cell = STPN(
+            inputSize: inputSize, hiddenSize: hiddenSize, recurrent: try flag("recurrent", recurrent),
+            plastic: try choice("plastic", plastic),
+            plasticityShape: try choice("plasticity_shape", plasticity_shape),
+            normalize: try choice("normalize", normalize), normAxis: try choice("norm_axis", norm_axis),
+            normGain: try flag("norm_gain", norm_gain), decay: try choice("decay", decay),
+            rule: try choice("rule", rule), presynaptic: try choice("presynaptic", presynaptic), clamp: clamp,
+            bias: try flag("bias", bias), plasticBias: try flag("plastic_bias", plastic_bias),
+            layerNorm: try flag("layer_norm", layer_norm), activation: try choice("activation", activation))
+        if let (option, reason) = cell.contradiction {
+            throw Failure(.option, option.description, reason.description)
+        }
+        return cell
+    }
+
+    private func checkedHebbFF(_ inputSize: Int, _ hiddenSize: Int) throws(Failure) -> STPN {
+        guard recurrent == 0 else {
+            throw Failure(.option, "recurrent", "expected 0, as a HebbFF is feed-forward, got \(recurrent)")
+        }
+        return .hebbFF(inputSize: inputSize, hiddenSize: hiddenSize, forced: try flag("forced", forced))
+    }
+
+    private func checkedFastWeights(_ inputSize: Int, _ hiddenSize: Int) throws(Failure) -> FastWeights {
+        guard inner_steps >= 1 else {
+            throw Failure(.option, "inner_steps", "expected 1 or more, got \(inner_steps)")
+        }
+        return FastWeights(
+            inputSize: inputSize, hiddenSize: hiddenSize, innerSteps: Int(inner_steps),
+            layerNorm: try flag("layer_norm", layer_norm), activation: try choice("activation", activation))
+    }
+
+    private func checkedModulated(_ inputSize: Int, _ hiddenSize: Int) throws(Failure) -> Modulated {
+        guard let addition = Modulated.Addition(rawValue: addpw) else {
+            throw Failure(.option, "addpw", "expected 0 to 3, got \(addpw)")
+        }
+        return Modulated(
+            inputSize: inputSize, hiddenSize: hiddenSize, kind: try choice("kind", kind), addition: addition,
+            modulator: try choice("da", da))
+    }
+
+    // MARK: Fields
+
+    private func choice<C: Choice>(_ name: StaticString, _ field: Int32) throws(Failure) -> C {
+        guard let value = C(rawValue: field) else {
+            throw Failure(.option, name.description, "expected 1 to \(C.allCases.count), got \(field)")
+        }
+        return value
+    }
+
+    private func flag(_ name: StaticString, _ field: Int32) throws(Failure) -> Bool {
+        guard field == 0 || field == 1 else { throw Failure(.option, name.description, "expected 0 or 1, got \(field)") }
+        return field == 1
+    }
+
+    private func checkStructSize() throws(Failure) {
+        guard struct_size == MemoryLayout<stpn_cell>.size else {
+            throw Failure(
+                .structSize, "cell", "expected struct_size \(MemoryLayout<stpn_cell>.size), got \(struct_size)")
+        }
     }
 
     private func checkedSize(_ name: String, _ size: Int64) throws(Failure) -> Int {

@@ -81,9 +81,9 @@ func cellCheck(_ cell: UnsafePointer<stpn_cell>?, _ error: ErrorPointer?) -> Int
 }
 
 /// The number of arrays of a checked description, or minus the status of another.
-private func count(_ cell: UnsafePointer<stpn_cell>?, _ arrays: (Cell) -> [ArrayInfo]) -> Int32 {
+private func count(_ cell: UnsafePointer<stpn_cell>?, _ arrays: (Cell.Summary) -> [ArrayInfo]) -> Int32 {
     do throws(Failure) {
-        return Int32(arrays(try required("cell", cell).pointee.checked().0).count)
+        return Int32(arrays(try required("cell", cell).pointee.checked().0.summary).count)
     } catch {
         return -error.status.rawValue
     }
@@ -91,10 +91,10 @@ private func count(_ cell: UnsafePointer<stpn_cell>?, _ arrays: (Cell) -> [Array
 
 private func describe(
     _ cell: UnsafePointer<stpn_cell>?, _ index: Int32, _ array: UnsafeMutablePointer<stpn_array>?,
-    _ error: ErrorPointer?, _ arrays: (Cell) -> [ArrayInfo]
+    _ error: ErrorPointer?, _ arrays: (Cell.Summary) -> [ArrayInfo]
 ) -> Int32 {
     report(error) { () throws(Failure) in
-        let arrays = arrays(try required("cell", cell).pointee.checked().0)
+        let arrays = arrays(try required("cell", cell).pointee.checked().0.summary)
         let array = try required("array", array)
         guard array.pointee.struct_size == MemoryLayout<stpn_array>.size else {
             throw Failure(

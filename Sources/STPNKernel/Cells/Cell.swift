@@ -5,11 +5,30 @@ struct ArrayInfo {
     /// Initial values are uniform in [low, high); a constant where both are equal.
     var low = 0.0
     var high = 0.0
+
+    init(_ name: StaticString, _ shape: Shape, low: Double, high: Double) {
+        (self.name, self.shape, self.low, self.high) = (name, shape, low, high)
+    }
+
+    /// Uniform in [-bound, bound)
+    init(_ name: StaticString, _ shape: Shape, within bound: Double) {
+        self.init(name, shape, low: -bound, high: bound)
+    }
+
+    init(_ name: StaticString, _ shape: Shape, all value: Double = 0) {
+        self.init(name, shape, low: value, high: value)
+    }
 }
 
 struct Shape {
     let rank: Int
     let sizes: (Int, Int, Int)
+
+    /// ()
+    init() {
+        rank = 0
+        sizes = (1, 1, 1)
+    }
 
     init(_ first: Int) {
         rank = 1
@@ -32,48 +51,75 @@ protocol CellDescription {
     var inputSize: Int { get }
     /// H
     var hiddenSize: Int { get }
-    static var parameterSlots: Int { get }
-    static var stateSlots: Int { get }
+    associatedtype Parameter: RawRepresentable, CaseIterable where Parameter.RawValue == Int
+    associatedtype State: RawRepresentable, CaseIterable where State.RawValue == Int
     /// nil: the options leave this parameter out.
-    func parameter(_ slot: Int) -> ArrayInfo?
-    func state(_ slot: Int) -> ArrayInfo?
+    func info(_ parameter: Parameter) -> ArrayInfo?
+    func info(_ state: State) -> ArrayInfo?
+
+    /// The answers of the two kernels to a job; see `SequenceKernel.perform`.
+    func runPlain(_ job: Job) -> Int?
+    func runFast(_ job: Job) -> Int?
 }
 
 extension CellDescription {
-    var parameters: [ArrayInfo] { (0..<Self.parameterSlots).compactMap(parameter) }
-    var states: [ArrayInfo] { (0..<Self.stateSlots).compactMap(state) }
+    var parameters: [ArrayInfo] { Parameter.allCases.compactMap { info($0) } }
+    var states: [ArrayInfo] { State.allCases.compactMap { info($0) } }
 
-    /// The number of the parameter in a slot, or nil where the cell has none there.
-    func parameterIndex(_ slot: Int) -> Int? {
-        parameter(slot) == nil ? nil : (0..<slot).reduce(0) { $0 + (parameter($1) == nil ? 0 : 1) }
+    /// The number of a parameter, or nil where the cell has none of that name.
+    func index(_ parameter: Parameter) -> Int? {
+        if info(parameter) == nil { return nil }
+        return Parameter.allCases.reduce(0) {
+            $0 + ($1.rawValue < parameter.rawValue && info($1) != nil ? 1 : 0)
+        }
+    }
+
+    func index(_ state: State) -> Int? {
+        if info(state) == nil { return nil }
+        return State.allCases.reduce(0) { $0 + ($1.rawValue < state.rawValue && info($1) != nil ? 1 : 0) }
     }
 }
 
-/// A cell of any kind, as `stpn_cell` describes it. To add a kind, add its case here.
+/// A cell of any kind, as `stpn_cell` describes it. To add a kind, add it here.
 enum Cell {
     case stpn(STPN)
+    case fastWeights(FastWeights)
+    case modulated(Modulated)
 
-    var inputSize: Int {
-        switch self {
-        case .stpn(let cell): cell.inputSize
+    /// What all kinds answer alike.
+    struct Summary {
+        let inputSize: Int
+        let hiddenSize: Int
+        let parameters: [ArrayInfo]
+        let states: [ArrayInfo]
+
+        init<D: CellDescription>(_ cell: D) {
+            (inputSize, hiddenSize) = (cell.inputSize, cell.hiddenSize)
+            (parameters, states) = (cell.parameters, cell.states)
         }
     }
 
-    var hiddenSize: Int {
+    var summary: Summary {
         switch self {
-        case .stpn(let cell): cell.hiddenSize
+        case .stpn(let cell): Summary(cell)
+        case .fastWeights(let cell): Summary(cell)
+        case .modulated(let cell): Summary(cell)
         }
     }
 
-    var parameters: [ArrayInfo] {
+    func runPlain(_ job: Job) -> Int? {
         switch self {
-        case .stpn(let cell): cell.parameters
+        case .stpn(let cell): cell.runPlain(job)
+        case .fastWeights(let cell): cell.runPlain(job)
+        case .modulated(let cell): cell.runPlain(job)
         }
     }
 
-    var states: [ArrayInfo] {
+    func runFast(_ job: Job) -> Int? {
         switch self {
-        case .stpn(let cell): cell.states
+        case .stpn(let cell): cell.runFast(job)
+        case .fastWeights(let cell): cell.runFast(job)
+        case .modulated(let cell): cell.runFast(job)
         }
     }
 }

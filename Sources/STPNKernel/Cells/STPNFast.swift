@@ -107,7 +107,7 @@ struct STPNFast<Number: Real>: FastCell {
 
     func writeSum(of parts: [Rows], row j: Int, to arrays: OutputArrays) {
         func write(_ parameter: STPN.Parameter, from offset: Int, _ count: Int, _ array: (Rows) -> Pointer) {
-            guard let index = description.parameterIndex(parameter.rawValue),
+            guard let index = description.index(parameter),
                 let target = Optional(arrays).array(index, Number.self)
             else { return }
             (target + j * count).zero(count)
@@ -117,7 +117,7 @@ struct STPNFast<Number: Real>: FastCell {
         }
         write(.weight, from: j * Kp, K) { $0.weight }
         write(.bias, from: j, 1) { $0.bias }
-        write(.weightLambda, from: j * Kp, K) { $0.lambda }
-        write(.weightGamma, from: j * Kp, K) { $0.gamma }
+        write(.lambda, from: j * Kp, K) { $0.lambda }
+        write(.gamma, from: j * Kp, K) { $0.gamma }
     }
 }

@@ -14,6 +14,12 @@ func fma<V: SIMD>(_ a: V, _ b: V.Scalar, _ c: V) -> V where V.Scalar: FloatingPo
     fma(a, V(repeating: b), c)
 }
 
+/// |v|, and NaN where v is NaN.
+@inline(__always)
+func absolute<T: Real>(_ v: T.Lanes, _: T.Type) -> T.Lanes {
+    T.select(v, lessThan: .zero, -v, else: v)
+}
+
 extension UnsafePointer where Pointee: Real {
     /// The vector that begins at element `offset`.
     @inline(__always)

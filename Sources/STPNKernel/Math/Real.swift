@@ -20,6 +20,9 @@ protocol Real: SIMDNumber {
     /// Terms of the Taylor series of expm1 on [-ln2/2, ln2/2] that reach this type's precision.
     static var expTerms: Int { get }
 
+    /// A bound for x such that exp(-x) is a normal number.
+    static var largestExponent: Self { get }
+
     /// 2 to the power of each element, which is a whole number in the exponent's range.
     static func powerOfTwo(_ n: Lanes) -> Lanes
 
@@ -31,6 +34,7 @@ protocol Real: SIMDNumber {
     static func select(_ a: Lanes, lessThan b: Lanes, _ yes: Lanes, else no: Lanes) -> Lanes
 
     static func libmTanh(_ x: Self) -> Self
+    static func libmExp(_ x: Self) -> Self
 }
 
 #if STPN_X86_64_V4
@@ -49,7 +53,9 @@ extension Float: Real {
 
     @inline(__always) static var rowUnit: Int { 16 }
     @inline(__always) static var expTerms: Int { 7 }
+    @inline(__always) static var largestExponent: Float { 87 }
     @inline(__always) static func libmTanh(_ x: Float) -> Float { stpn_platform_tanhf(x) }
+    @inline(__always) static func libmExp(_ x: Float) -> Float { stpn_platform_expf(x) }
 
     @inline(__always)
     static func select(
@@ -82,7 +88,9 @@ extension Double: Real {
 
     @inline(__always) static var rowUnit: Int { 8 }
     @inline(__always) static var expTerms: Int { 13 }
+    @inline(__always) static var largestExponent: Double { 708 }
     @inline(__always) static func libmTanh(_ x: Double) -> Double { stpn_platform_tanh(x) }
+    @inline(__always) static func libmExp(_ x: Double) -> Double { stpn_platform_exp(x) }
 
     @inline(__always)
     static func select(

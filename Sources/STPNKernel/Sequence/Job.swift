@@ -38,9 +38,11 @@ struct Job {
     let work: Work
 }
 
-enum NumberType: Int32 {
+enum NumberType: Int32, Choice {
     case float32 = 1
     case float64
+
+    var name: StaticString? { self == .float32 ? "float32" : "float64" }
 
     var size: Int { self == .float32 ? 4 : 8 }
 }

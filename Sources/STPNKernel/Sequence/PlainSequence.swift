@@ -7,16 +7,17 @@ protocol Equations {
 
     init(_ cell: Description, parameters: Concatenation<T>)
 
-    /// One step: `x` (I) and the states `before` give the states `after` and `y` (H).
-    func step(x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, y: UnsafeMutablePointer<T>)
+    /// One step: `x` (I) and the states `before` give the states `after`, `y` (H), and `energy` (H) where it is wanted.
+    func step(
+        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, y: UnsafeMutablePointer<T>,
+        energy: UnsafeMutablePointer<T>?)
 
     /// The adjoint of `step`, in the reverse order of its equations.
     ///
-    /// `gradY` (H) and `gradAfter` hold the gradients for y and the states after the step; `gradAfter` is used up.
+    /// `gradY` (H) and `gradAfter` hold the gradients for y and the states after the step.
     /// `gradX` (I) and `gradBefore` receive those for x and the states before; `gradParameters` accumulates.
     func stepAdjoint(
-        x: UnsafePointer<T>, before: Concatenation<T>, after: Concatenation<T>, gradY: UnsafePointer<T>,
-        gradAfter: Concatenation<T>,
+        x: UnsafePointer<T>, before: Concatenation<T>, gradY: UnsafePointer<T>, gradAfter: Concatenation<T>,
         gradX: UnsafeMutablePointer<T>, gradBefore: Concatenation<T>, gradParameters: Concatenation<T>)
 }
 
@@ -86,6 +87,7 @@ struct PlainSequence<E: Equations>: SequenceKernel {
         // NULL where they have no elements
         let x = buffers.x?.assumingMemoryBound(to: Real.self)
         let y = buffers.y?.assumingMemoryBound(to: Real.self)
+        let energy = buffers.energy?.assumingMemoryBound(to: Real.self)
         for b in 0..<B {
             var (before, after) = (scratch.before, scratch.after)
             before.load { buffers.state.array($0, Real.self, sample: b, of: states[$0]) }
@@ -95,7 +97,8 @@ struct PlainSequence<E: Equations>: SequenceKernel {
                 let reset = buffers.resets?[bt] ?? 0
                 if reset != 0 { before.base.zero(S) }
                 tape?.resets[bt] = reset
-                equations.step(x: x! + bt * I, before: before, after: after, y: y! + bt * H)
+                equations.step(
+                    x: x! + bt * I, before: before, after: after, y: y! + bt * H, energy: energy.map { $0 + bt * H })
                 swap(&before, &after)
             }
             before.save { buffers.final_state.array($0, Real.self, sample: b, of: states[$0]) }
@@ -110,7 +113,6 @@ struct PlainSequence<E: Equations>: SequenceKernel {
 
     struct BackwardScratch {
         let before: UnsafeMutablePointer<Real>  // (T, all states), before each step
-        let after: Arrays  // after one step
         let y: UnsafeMutablePointer<Real>  // (H)
         let gradY: UnsafeMutablePointer<Real>  // (H)
         let gradX: UnsafeMutablePointer<Real>  // (I)
@@ -121,7 +123,7 @@ struct PlainSequence<E: Equations>: SequenceKernel {
 
     func backwardScratch(_ arena: inout Arena, _ tape: PlainTape<Real>) -> BackwardScratch {
         BackwardScratch(
-            before: arena.take(Real.self, min(B, 1), T, S), after: takeStates(&arena), y: arena.take(Real.self, H),
+            before: arena.take(Real.self, min(B, 1), T, S), y: arena.take(Real.self, H),
             gradY: arena.take(Real.self, H), gradX: arena.take(Real.self, I), gradAfter: takeStates(&arena),
             gradBefore: takeStates(&arena), gradParameters: takeParameters(&arena))
     }
@@ -145,14 +147,12 @@ struct PlainSequence<E: Equations>: SequenceKernel {
         if T > 0 { scratch.before.copy(tape.states + b * S, S) }
         for t in 0..<T {
             if tape.resets[b * T + t] != 0 { before(t, scratch).base.zero(S) }
-            if t + 1 < T { step(b, t, equations, tape, scratch, after: before(t + 1, scratch)) }
+            if t + 1 < T {
+                equations.step(
+                    x: tape.x + (b * T + t) * I, before: before(t, scratch), after: before(t + 1, scratch), y: scratch.y,
+                    energy: nil)
+            }
         }
-    }
-
-    private func step(
-        _ b: Int, _ t: Int, _ equations: E, _ tape: PlainTape<Real>, _ scratch: BackwardScratch, after: Arrays
-    ) {
-        equations.step(x: tape.x + (b * T + t) * I, before: before(t, scratch), after: after, y: scratch.y)
     }
 
     private func backward(
@@ -168,12 +168,9 @@ struct PlainSequence<E: Equations>: SequenceKernel {
             } else {
                 scratch.gradY.zero(H)
             }
-            // Anew, because a reset before step t + 1 zeroed what the replay had stored.
-            step(b, t, equations, tape, scratch, after: scratch.after)
             equations.stepAdjoint(
-                x: tape.x + bt * I, before: before(t, scratch), after: scratch.after, gradY: scratch.gradY,
-                gradAfter: gradAfter, gradX: scratch.gradX, gradBefore: gradBefore,
-                gradParameters: scratch.gradParameters)
+                x: tape.x + bt * I, before: before(t, scratch), gradY: scratch.gradY, gradAfter: gradAfter,
+                gradX: scratch.gradX, gradBefore: gradBefore, gradParameters: scratch.gradParameters)
             if let gradX = buffers.grad_x?.assumingMemoryBound(to: Real.self) {
                 (gradX + bt * I).copy(scratch.gradX, I)
             }
@@ -194,9 +191,12 @@ struct PlainSequence<E: Equations>: SequenceKernel {
         let equations = E(cell, parameters: scratch.parameters)
         let x = buffers.x?.assumingMemoryBound(to: Real.self)
         let y = buffers.y?.assumingMemoryBound(to: Real.self)
+        let energy = buffers.energy?.assumingMemoryBound(to: Real.self)
         for b in 0..<B {
             scratch.before.load { UnsafePointer(buffers.state.array($0, Real.self, sample: b, of: states[$0])) }
-            equations.step(x: x! + b * I, before: scratch.before, after: scratch.after, y: scratch.y)
+            equations.step(
+                x: x! + b * I, before: scratch.before, after: scratch.after, y: scratch.y,
+                energy: energy.map { $0 + b * H })
             scratch.after.save { buffers.state.array($0, Real.self, sample: b, of: states[$0]) }
             y.map { $0 + b * H }?.copy(scratch.y, H)
         }
