@@ -130,6 +130,7 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
     c->step_run.time = 1;
 
     void *y = new_output(c, "y", "", B * T * H);
+    void *energy = new_output(c, "energy", "", B * T * H);
     for (int32_t i = 0; i < stpn_state_count(&c->cell) && i < MAX_ENTRIES; i++) {
         stpn_array d = state_of(&c->cell, i);
         c->final_state[i] = new_output(c, "final.", d.name, B * array_size(&d));
@@ -143,6 +144,7 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
     c->forward = (stpn_forward_buffers){.struct_size = sizeof c->forward,
                                         .y = y,
                                         .final_state = c->final_state,
+                                        .energy = energy,
                                         .x = input(c, "x", "", B * T * I),
                                         .parameters = c->parameters,
                                         .state = c->state,
@@ -165,6 +167,7 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
     c->step_x = real_buffer(c, "step.x", B * I);
     c->step = (stpn_step_buffers){.struct_size = sizeof c->step,
                                   .y = real_buffer(c, "step.y", B * H),
+                                  .energy = real_buffer(c, "step.energy", B * H),
                                   .state = c->step_state,
                                   .x = c->step_x,
                                   .parameters = c->parameters,
@@ -216,6 +219,7 @@ void call_steps(call *c)
         if (!expect_ok(c, stpn_step(&c->cell, &c->step_run, &c->step, &c->error), "stpn_step"))
             return;
         copy_rows((char *)c->forward.y + t * y_row, T * y_row, c->step.y, y_row, y_row, c->run.batch);
+        copy_rows((char *)c->forward.energy + t * y_row, T * y_row, c->step.energy, y_row, y_row, c->run.batch);
     }
     for (int32_t i = 0; i < c->state_count; i++) {
         stpn_array d = state_of(&c->cell, i);
@@ -226,29 +230,50 @@ void call_steps(call *c)
 
 /* Comparing. */
 
-static void expect_close(const output *o, const array *wanted, int32_t dtype)
-{
-    double tolerance = dtype == STPN_FLOAT64 ? 1e-12 : 1e-5, largest = 1, worst = 0;
-    int64_t where = -1;
+/* The element that is off most, and by how much: 1 is the tolerance. NaN is off by NaN. */
+typedef struct deviation {
+    int64_t index;
+    double share;
+} deviation;
 
-    if (!EXPECT(o->count == wanted->count, "%s: %" PRId64 " elements, not %" PRId64, o->key, o->count,
-                wanted->count))
-        return;
+static deviation deviation_of(const output *o, const array *wanted, int32_t dtype)
+{
+    double tolerance = dtype == STPN_FLOAT64 ? 1e-12 : 1e-5, largest = 1;
+    deviation worst = {0};
+
     for (int64_t i = 0; i < wanted->count; i++)
         largest = fmax(largest, fabs(wanted->values[i]));
     for (int64_t i = 0; i < wanted->count; i++) {
-        double difference = fabs(real_get(o->data, i, dtype) - wanted->values[i]);
-        if (difference <= worst)
+        double share = fabs(real_get(o->data, i, dtype) - wanted->values[i]) / (tolerance * largest);
+        if (share <= worst.share)
             continue;
-        where = i;
-        worst = difference;
-        if (isnan(difference))
+        worst = (deviation){i, share};
+        if (isnan(share))
             break;
     }
-    if (worst <= tolerance * largest)
+    return worst;
+}
+
+bool call_is_within(const call *c, double share)
+{
+    for (size_t i = 0; i < c->output_count; i++) {
+        const array *wanted = problem_find(c->problem, c->outputs[i].key, "");
+        if (wanted && !(deviation_of(&c->outputs[i], wanted, c->cell.dtype).share <= share))
+            return false;
+    }
+    return true;
+}
+
+static void expect_close(const output *o, const array *wanted, int32_t dtype)
+{
+    if (!EXPECT(o->count == wanted->count, "%s: %" PRId64 " elements, not %" PRId64, o->key, o->count,
+                wanted->count))
         return;
-    EXPECT(false, "%s[%" PRId64 "] is %.17g, not %.17g (largest %g)", o->key, where,
-           real_get(o->data, where, dtype), wanted->values[where], largest);
+    deviation worst = deviation_of(o, wanted, dtype);
+    if (worst.share <= 1)
+        return;
+    EXPECT(false, "%s[%" PRId64 "] is %.17g, not %.17g: off by %g of the tolerance", o->key, worst.index,
+           real_get(o->data, worst.index, dtype), wanted->values[worst.index], worst.share);
 }
 
 static void expect_range(const call *c, size_t begin, size_t end)
@@ -277,4 +302,15 @@ void expect_same_bits(const call *a, const call *b)
 {
     for (size_t i = 0; i < a->output_count; i++)
         EXPECT(same_bits(&a->outputs[i], &b->outputs[i], a->cell.dtype), "%s: other bits", a->outputs[i].key);
+}
+
+/* Errors. */
+
+void expect_sentence(const stpn_error *error, const char *argument)
+{
+    EXPECT(memchr(error->argument, 0, sizeof error->argument) != NULL, "the argument has no end");
+    EXPECT(memchr(error->message, 0, sizeof error->message) != NULL, "the message has no end");
+    EXPECT(strcmp(error->argument, argument) == 0, "argument '%s', not '%s'", error->argument, argument);
+    EXPECT(strlen(error->message) > strlen(argument) + 8, "message '%s'", error->message);
+    EXPECT(error->message[strlen(error->message) - 1] != '.', "message '%s'", error->message);
 }

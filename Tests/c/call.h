@@ -28,7 +28,7 @@ typedef struct call {
     stpn_step_buffers step;
     void *step_x;
 
-    output outputs[3 * MAX_ENTRIES]; /* of forward, then of backward */
+    output outputs[3 * MAX_ENTRIES]; /* of forward, y and energy first, then of backward */
     size_t forward_outputs, output_count;
 } call;
 
@@ -39,7 +39,8 @@ void call_open(call *c, const problem *p, int32_t dtype, int32_t implementation,
 void call_forward(call *c);
 void call_backward(call *c);
 
-/* The whole sequence by stpn_step, from the initial state; y and final states go where call_forward puts them. */
+/* The whole sequence by stpn_step, from the initial state; y, energy and final states go where call_forward puts
+ * them. */
 void call_steps(call *c);
 
 /* Compare the outputs with the problem's arrays of the same keys, within the tolerance of golden/README.md. An output
@@ -47,9 +48,15 @@ void call_steps(call *c);
 void expect_forward(const call *c);
 void expect_backward(const call *c);
 
+/* Whether every output that can be compared so is within a share of that tolerance. */
+bool call_is_within(const call *c, double share);
+
 /* Expects every output to have the same bits in both. */
 void expect_same_bits(const call *a, const call *b);
 bool same_bits(const output *a, const output *b, int32_t dtype);
+
+/* Expects an error to name the argument and to say more than its name, in a sentence without a full stop. */
+void expect_sentence(const stpn_error *error, const char *argument);
 
 size_t real_size(int32_t dtype);
 double real_get(const void *data, int64_t index, int32_t dtype);

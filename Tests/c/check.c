@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CANARY = 64, POISON = 0xFF, CANARY_BYTE = 0xA5, MAX_GUARDS = 256, SHOWN_FAILURES = 5 };
+enum { CANARY = 64, POISON = 0xFF, CANARY_BYTE = 0xA5, MAX_GUARDS = 1024, SHOWN_FAILURES = 5 };
 
 typedef struct guard {
     char name[48];

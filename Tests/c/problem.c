@@ -13,6 +13,37 @@ static void require(int32_t status, const stpn_error *error, const char *what)
         fatal("%s: %s: %s", what, stpn_status_name(status), error->message);
 }
 
+/* A cell from a text. */
+
+static int32_t set_option(stpn_cell *cell, const char *option, const char *value, stpn_error *error)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (*end == 0)
+        return stpn_cell_set_number(cell, option, number, error);
+    return stpn_cell_set_name(cell, option, strcmp(value, "None") == 0 ? NULL : value, error);
+}
+
+stpn_cell cell_of(const char *text)
+{
+    char word[32], value[32];
+    int length = 0;
+    stpn_cell cell;
+    stpn_error error = {.struct_size = sizeof error};
+
+    if (sscanf(text, "%31s%n", word, &length) != 1)
+        fatal("'%s' names no cell", text);
+    require(stpn_cell_init_named(&cell, word, &error), &error, text);
+    const char *rest = text + length;
+    for (; sscanf(rest, " %31[^= ]=%31s%n", word, value, &length) == 2; rest += length)
+        require(set_option(&cell, word, value, &error), &error, text);
+    if (*rest)
+        fatal("'%s': expected option=value, got '%s'", text, rest);
+    return cell;
+}
+
+/* Descriptions. */
+
 stpn_array parameter_of(const stpn_cell *cell, int32_t index)
 {
     stpn_error error = {.struct_size = sizeof error};
@@ -91,25 +122,16 @@ static void read_array(problem *p, FILE *file)
 
 bool problem_read(problem *p, FILE *file)
 {
-    char word[32], option[64], text[64];
-    double number;
-    stpn_error error = {.struct_size = sizeof error};
+    char word[32], cell[512];
 
     *p = (problem){0};
-    if (fscanf(file, " case %95s cell %63s", p->name, text) != 2)
+    if (fscanf(file, " case %255s cell %511[^\n]", p->name, cell) != 2)
         return false;
-    require(stpn_cell_init_named(&p->cell, text, &error), &error, p->name);
+    p->cell = cell_of(cell);
     while (fscanf(file, "%31s", word) == 1 && strcmp(word, "end") != 0) {
-        if (strcmp(word, "array") == 0)
-            read_array(p, file);
-        else if (strcmp(word, "number") == 0 && fscanf(file, "%63s %lf", option, &number) == 2)
-            require(stpn_cell_set_number(&p->cell, option, number, &error), &error, p->name);
-        else if (strcmp(word, "name") == 0 && fscanf(file, "%63s %63s", option, text) == 2)
-            require(stpn_cell_set_name(&p->cell, option, text, &error), &error, p->name);
-        else if (strcmp(word, "none") == 0 && fscanf(file, "%63s", option) == 1)
-            require(stpn_cell_set_name(&p->cell, option, NULL, &error), &error, p->name);
-        else
+        if (strcmp(word, "array") != 0)
             fatal("%s: unknown word '%s'", p->name, word);
+        read_array(p, file);
     }
     return true;
 }
@@ -132,22 +154,16 @@ static void draw_array(double *values, int64_t count, double low, double high, u
         values[i] = (float)(low + (high - low) * draw(seed));
 }
 
-void problem_draw(problem *p, int64_t batch, int64_t time, int64_t input_size, int64_t hidden_size,
-                  problem_options options, uint64_t seed)
+void problem_draw(problem *p, const char *cell, sizes s, int given, uint64_t seed)
 {
-    stpn_error error = {.struct_size = sizeof error};
-    *p = (problem){.batch = batch, .time = time};
-    require(stpn_cell_init(&p->cell, STPN_CELL_STPN, &error), &error, "stpn_cell_init");
-    p->cell.input_size = input_size;
-    p->cell.hidden_size = hidden_size;
-    p->cell.clamp = options.clamp;
-    p->cell.bias = options.bias;
-    require(stpn_cell_set_name(&p->cell, "normalize", options.normalize, &error), &error, "normalize");
-    snprintf(p->name, sizeof p->name, "B%" PRId64 "_T%" PRId64 "_I%" PRId64 "_H%" PRId64 "_%s_%g%s%s%s", batch,
-             time, input_size, hidden_size, options.normalize ? options.normalize : "none", options.clamp,
-             options.bias ? "_bias" : "", options.state ? "_state" : "", options.resets ? "_resets" : "");
+    *p = (problem){.text = cell, .cell = cell_of(cell), .batch = s.B, .time = s.T};
+    p->cell.input_size = s.I;
+    p->cell.hidden_size = s.H;
+    snprintf(p->name, sizeof p->name, "%s, B %" PRId64 ", T %" PRId64 ", I %" PRId64 ", H %" PRId64 "%s%s",
+             cell, s.B, s.T, s.I, s.H, given & GIVEN_STATE ? ", state" : "",
+             given & GIVEN_RESETS ? ", resets" : "");
 
-    int64_t x = batch * time * input_size, y = batch * time * hidden_size;
+    int64_t x = s.B * s.T * s.I, y = s.B * s.T * s.H;
     draw_array(problem_add(p, "x", "", x), x, -1, 1, &seed);
     draw_array(problem_add(p, "cotangent.y", "", y), y, -1, 1, &seed);
     for (int32_t i = 0; i < stpn_parameter_count(&p->cell); i++) {
@@ -158,14 +174,14 @@ void problem_draw(problem *p, int64_t batch, int64_t time, int64_t input_size, i
     }
     for (int32_t i = 0; i < stpn_state_count(&p->cell); i++) {
         stpn_array d = state_of(&p->cell, i);
-        int64_t count = batch * array_size(&d);
+        int64_t count = s.B * array_size(&d);
         draw_array(problem_add(p, "cotangent.final.", d.name, count), count, -1, 1, &seed);
-        if (options.state)
+        if (given & GIVEN_STATE)
             draw_array(problem_add(p, "state.", d.name, count), count, -1, 1, &seed);
     }
-    if (options.resets) {
-        double *resets = problem_add(p, "resets", "", batch * time);
-        for (int64_t i = 0; i < batch * time; i++)
+    if (given & GIVEN_RESETS) {
+        double *resets = problem_add(p, "resets", "", s.B * s.T);
+        for (int64_t i = 0; i < s.B * s.T; i++)
             resets[i] = draw(&seed) < 0.2;
     }
 }

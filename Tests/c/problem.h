@@ -18,26 +18,30 @@ typedef struct array {
 enum { MAX_ARRAYS = 64, MAX_ENTRIES = 16 };
 
 typedef struct problem {
-    char name[96];
-    stpn_cell cell; /* dtype as stpn_cell_init left it: the caller chooses */
+    char name[256];
+    const char *text; /* of the cell, where the problem is drawn */
+    stpn_cell cell;   /* dtype as stpn_cell_init left it: the caller chooses */
     int64_t batch, time;
     array arrays[MAX_ARRAYS];
     size_t array_count;
 } problem;
 
+/* The cell that a text describes by the names of docs/cells.md, its kind first: "stpn normalize=post clamp=0.1". A value
+ * is a number, None, or a name. Ends the program where the library refuses one. */
+stpn_cell cell_of(const char *text);
+
 /* Reads the next case of a file that make_cases.py wrote; false at its end. */
 bool problem_read(problem *p, FILE *file);
 
-/* What a random problem has beyond its sizes and parameters. */
-typedef struct problem_options {
-    const char *normalize; /* NULL: none */
-    double clamp;          /* INFINITY: none */
-    bool bias, state, resets;
-} problem_options;
+typedef struct sizes {
+    int64_t B, T, I, H;
+} sizes;
+
+/* What a random problem is given beside x and its parameters. */
+enum { GIVEN_STATE = 1, GIVEN_RESETS = 2, GIVEN_ALL = 3 };
 
 /* Inputs drawn from a seed: x, states and cotangents from (-1, 1), parameters from around their initial range. */
-void problem_draw(problem *p, int64_t batch, int64_t time, int64_t input_size, int64_t hidden_size,
-                  problem_options options, uint64_t seed);
+void problem_draw(problem *p, const char *cell, sizes s, int given, uint64_t seed);
 
 void problem_free(problem *p);
 

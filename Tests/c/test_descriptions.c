@@ -1,4 +1,4 @@
-/* Cells as the library describes them: defaults, options by name, parameters and states. */
+/* Cells as the library describes them: parameters and states, and the sizes of tapes. */
 #include <math.h>
 #include <string.h>
 
@@ -6,138 +6,209 @@
 #include "problem.h"
 #include "tests.h"
 
-static stpn_cell small_cell(void)
+enum { I = 3, H = 5 };
+
+/* One array that a cell should have; a list ends with one without a name. */
+typedef struct entry {
+    const char *name;
+    const char *shape; /* a letter for each axis, as in docs/cells.md */
+    double low, high;
+} entry;
+
+static int64_t size_of(char axis, const stpn_cell *cell)
 {
-    stpn_cell cell;
-    if (stpn_cell_init(&cell, STPN_CELL_STPN, NULL) != STPN_OK)
-        fatal("stpn_cell_init fails");
-    cell.input_size = 3;
-    cell.hidden_size = 5;
-    return cell;
+    bool recurrent = cell->cell != STPN_CELL_HEBBFF && cell->recurrent;
+    bool some = cell->cell == STPN_CELL_STPN && cell->plastic != STPN_PLASTIC_ALL;
+    switch (axis) {
+    case '1':
+        return 1;
+    case 'I':
+        return I;
+    case 'H':
+        return H;
+    case 'K':
+        return recurrent || cell->cell == STPN_CELL_FAST_WEIGHTS ? I + H : I;
+    case 'P':
+        return some ? (cell->plastic == STPN_PLASTIC_INPUT ? I : H) : size_of('K', cell);
+    default:
+        fatal("no size '%c'", axis);
+    }
 }
 
-static void test_defaults(void)
-{
-    stpn_cell by_kind, by_name;
-    memset(&by_kind, 0xFF, sizeof by_kind);
-    memset(&by_name, 0xFF, sizeof by_name);
+static bool is_close(double a, double b) { return fabs(a - b) <= 1e-14 * fmax(1, fabs(b)); }
 
-    test_begin("stpn_cell_init and stpn_cell_init_named set the defaults");
-    EXPECT(stpn_cell_init(&by_kind, STPN_CELL_STPN, NULL) == STPN_OK, "by kind");
-    EXPECT(stpn_cell_init_named(&by_name, "stpn", NULL) == STPN_OK, "by name");
-    for (int i = 0; i < 2; i++) {
-        const stpn_cell *c = i == 0 ? &by_kind : &by_name;
-        EXPECT(c->struct_size == sizeof *c, "struct_size %zu", c->struct_size);
-        EXPECT(c->cell == STPN_CELL_STPN, "cell %d", c->cell);
-        EXPECT(c->dtype == STPN_FLOAT32, "dtype %d", c->dtype);
-        EXPECT(c->input_size == 0 && c->hidden_size == 0, "sizes are set");
-        EXPECT(c->normalize == STPN_NORMALIZE_PRE, "normalize %d", c->normalize);
-        EXPECT(isinf(c->clamp) && c->clamp > 0, "clamp %g", c->clamp);
-        EXPECT(c->bias == 1, "bias %d", c->bias);
-    }
+static void expect_array(const stpn_cell *cell, const stpn_array *a, const entry *wanted)
+{
+    int32_t rank = (int32_t)strlen(wanted->shape);
+    EXPECT(strcmp(a->name, wanted->name) == 0, "'%s', not '%s'", a->name, wanted->name);
+    if (!EXPECT(a->rank == rank, "%s has rank %d, not %d", wanted->name, a->rank, rank))
+        return;
+    for (int32_t axis = 0; axis < rank; axis++)
+        EXPECT(a->shape[axis] == size_of(wanted->shape[axis], cell), "%s: axis %d has %lld elements, not %c",
+               wanted->name, axis, (long long)a->shape[axis], wanted->shape[axis]);
+    EXPECT(is_close(a->low, wanted->low) && is_close(a->high, wanted->high),
+           "%s begins in [%g, %g), not [%g, %g)", wanted->name, a->low, a->high, wanted->low, wanted->high);
+}
+
+static int32_t length(const entry *list)
+{
+    int32_t n = 0;
+    while (list[n].name)
+        n++;
+    return n;
+}
+
+static void check_arrays(const char *text, const entry *parameters, const entry *states)
+{
+    stpn_cell cell = cell_of(text);
+    cell.input_size = I;
+    cell.hidden_size = H;
+
+    test_begin("parameters and states of %s", text);
+    int32_t count = stpn_parameter_count(&cell);
+    if (EXPECT(count == length(parameters), "%d parameters", count))
+        for (int32_t i = 0; i < count; i++) {
+            stpn_array a = parameter_of(&cell, i);
+            expect_array(&cell, &a, &parameters[i]);
+        }
+    count = stpn_state_count(&cell);
+    if (EXPECT(count == length(states), "%d states", count))
+        for (int32_t i = 0; i < count; i++) {
+            stpn_array a = state_of(&cell, i);
+            expect_array(&cell, &a, &states[i]);
+        }
     test_end();
 }
 
-static void test_options_by_name(void)
-{
-    static const struct {
-        const char *value;
-        int32_t normalize;
-    } modes[] = {{"output", STPN_NORMALIZE_OUTPUT},
-                 {"pre", STPN_NORMALIZE_PRE},
-                 {"post", STPN_NORMALIZE_POST},
-                 {NULL, STPN_NORMALIZE_NONE}};
-    stpn_cell c = small_cell();
+#define LIST(...) ((const entry[]){__VA_ARGS__, {0}})
 
-    test_begin("options are set by their names");
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        EXPECT(stpn_cell_set_name(&c, "normalize", modes[i].value, NULL) == STPN_OK, "normalize refused");
-        EXPECT(c.normalize == modes[i].normalize, "normalize %d", c.normalize);
-    }
-    EXPECT(stpn_cell_set_name(&c, "dtype", "float64", NULL) == STPN_OK && c.dtype == STPN_FLOAT64, "%d",
-           c.dtype);
-    EXPECT(stpn_cell_set_name(&c, "dtype", "float32", NULL) == STPN_OK && c.dtype == STPN_FLOAT32, "%d",
-           c.dtype);
-    EXPECT(stpn_cell_set_number(&c, "clamp", 0.25, NULL) == STPN_OK && c.clamp == 0.25, "%g", c.clamp);
-    EXPECT(stpn_cell_set_name(&c, "clamp", NULL, NULL) == STPN_OK && isinf(c.clamp), "%g", c.clamp);
-    EXPECT(stpn_cell_set_number(&c, "clamp", 0, NULL) == STPN_OK && c.clamp == 0, "%g", c.clamp);
-    EXPECT(stpn_cell_set_number(&c, "bias", 0, NULL) == STPN_OK && c.bias == 0, "%d", c.bias);
-    EXPECT(stpn_cell_set_number(&c, "bias", 1, NULL) == STPN_OK && c.bias == 1, "%d", c.bias);
-    EXPECT(stpn_cell_set_number(&c, "input_size", 37, NULL) == STPN_OK && c.input_size == 37, "input_size");
-    EXPECT(stpn_cell_set_number(&c, "hidden_size", 11, NULL) == STPN_OK && c.hidden_size == 11,
-           "hidden_size");
-    EXPECT(stpn_cell_check(&c, NULL) == STPN_OK, "the result is not valid");
-    test_end();
+/* docs/cells.md, section 1 */
+static void test_stpn(void)
+{
+    const double k = 1 / sqrt((double)H), f = 1 / sqrt((double)I);
+
+    check_arrays("stpn",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "HP", 0, 1},
+                      {"weight_gamma", "HP", -0.001 * k, 0.001 * k}),
+                 LIST({"h", "H", 0, 0}, {"F", "HP", 0, 0}));
+    check_arrays("stpn plastic=input plasticity_shape=neuron bias=0",
+                 LIST({"weight", "HK", -k, k}, {"weight_lambda", "H", 0, 1},
+                      {"weight_gamma", "H", -0.001 * k, 0.001 * k}),
+                 LIST({"h", "H", 0, 0}, {"F", "HP", 0, 0}));
+    check_arrays("stpn plastic=hidden plasticity_shape=presynaptic norm_gain=1",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "P", 0, 1},
+                      {"weight_gamma", "P", -0.001 * k, 0.001 * k}, {"norm_gain", "H", 1, 1}),
+                 LIST({"h", "H", 0, 0}, {"F", "HP", 0, 0}));
+    check_arrays("stpn plastic=input normalize=None layer_norm=1",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "HP", 0, 1},
+                      {"weight_gamma", "HP", -0.001 * k, 0.001 * k}, {"layer_norm.weight", "H", 1, 1},
+                      {"layer_norm.bias", "H", 0, 0}),
+                 LIST({"h", "H", 0, 0}, {"F", "HP", 0, 0}));
+    check_arrays("stpn plasticity_shape=scalar plastic_bias=1",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "", 0, 1},
+                      {"weight_gamma", "", -0.001 * k, 0.001 * k}, {"bias_lambda", "H", 0, 1},
+                      {"bias_gamma", "H", -0.001 * k, 0.001 * k}),
+                 LIST({"h", "H", 0, 0}, {"F", "HP", 0, 0}, {"fb", "H", 0, 0}));
+    check_arrays("stpn recurrent=0",
+                 LIST({"weight", "HK", -f, f}, {"bias", "H", -f, f}, {"weight_lambda", "HP", 0, 1},
+                      {"weight_gamma", "HP", -0.001 * f, 0.001 * f}),
+                 LIST({"F", "HP", 0, 0}));
+    check_arrays("stpn recurrent=0 plasticity_shape=presynaptic norm_gain=1 plastic_bias=1 layer_norm=1",
+                 LIST({"weight", "HK", -f, f}, {"bias", "H", -f, f}, {"weight_lambda", "P", 0, 1},
+                      {"weight_gamma", "P", -0.001 * f, 0.001 * f}, {"norm_gain", "H", 1, 1},
+                      {"bias_lambda", "H", 0, 1}, {"bias_gamma", "H", -0.001 * f, 0.001 * f},
+                      {"layer_norm.weight", "H", 1, 1}, {"layer_norm.bias", "H", 0, 0}),
+                 LIST({"F", "HP", 0, 0}, {"fb", "H", 0, 0}));
 }
 
-static void expect_array(const stpn_array *a, const char *name, int64_t rows, int64_t columns, double low,
-                         double high)
+/* Section 3 */
+static void test_hebbff(void)
 {
-    EXPECT(strcmp(a->name, name) == 0, "'%s', not '%s'", a->name, name);
-    EXPECT(a->rank == (columns ? 2 : 1), "%s has rank %d", name, a->rank);
-    EXPECT(a->shape[0] == rows && (!columns || a->shape[1] == columns), "%s has another shape", name);
-    EXPECT(a->low == low && a->high == high, "%s begins in [%g, %g), not [%g, %g)", name, a->low, a->high,
-           low, high);
+    const double f = 1 / sqrt((double)I), logit = log(99), rate = 5 / (double)H;
+
+    check_arrays("hebbff",
+                 LIST({"weight", "HK", -f, f}, {"bias", "H", -f, f}, {"raw_lambda", "", logit, logit},
+                      {"raw_gamma", "", log(rate), log(rate)}),
+                 LIST({"F", "HP", 0, 0}));
+    check_arrays("hebbff forced=0",
+                 LIST({"weight", "HK", -f, f}, {"bias", "H", -f, f}, {"raw_lambda", "", 0.99, 0.99},
+                      {"raw_gamma", "", -rate, -rate}),
+                 LIST({"F", "HP", 0, 0}));
 }
 
-/* The one place of this program that lists names: what docs/cells.md, section 1, says of them. */
-static void test_parameters_and_states(void)
+/* Section 4 */
+static void test_fast_weights(void)
 {
-    stpn_cell c = small_cell();
-    const int64_t H = c.hidden_size, K = c.input_size + c.hidden_size;
     const double k = 1 / sqrt((double)H);
 
-    for (c.bias = 0; c.bias <= 1; c.bias++) {
-        int32_t i = 0;
-        stpn_array a;
-        test_begin("parameters and states of a cell %s bias", c.bias ? "with" : "without");
-        EXPECT(stpn_parameter_count(&c) == 3 + c.bias, "%d parameters", stpn_parameter_count(&c));
-        a = parameter_of(&c, i++);
-        expect_array(&a, "weight", H, K, -k, k);
-        if (c.bias) {
-            a = parameter_of(&c, i++);
-            expect_array(&a, "bias", H, 0, -k, k);
-        }
-        a = parameter_of(&c, i++);
-        expect_array(&a, "weight_lambda", H, K, 0, 1);
-        a = parameter_of(&c, i++);
-        expect_array(&a, "weight_gamma", H, K, -0.001 * k, 0.001 * k);
-
-        EXPECT(stpn_state_count(&c) == 2, "%d states", stpn_state_count(&c));
-        a = state_of(&c, 0);
-        expect_array(&a, "h", H, 0, 0, 0);
-        a = state_of(&c, 1);
-        expect_array(&a, "F", H, K, 0, 0);
-        test_end();
-    }
+    check_arrays("fast_weights",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "", 0.9, 0.9},
+                      {"weight_gamma", "", 0.5, 0.5}, {"layer_norm.weight", "H", 1, 1},
+                      {"layer_norm.bias", "H", 0, 0}),
+                 LIST({"h", "H", 0, 0}, {"F", "HH", 0, 0}));
+    check_arrays("fast_weights layer_norm=0 inner_steps=3",
+                 LIST({"weight", "HK", -k, k}, {"bias", "H", -k, k}, {"weight_lambda", "", 0.9, 0.9},
+                      {"weight_gamma", "", 0.5, 0.5}),
+                 LIST({"h", "H", 0, 0}, {"F", "HH", 0, 0}));
 }
 
-/* What the comment of stpn_tape_size says: not F. */
-static void test_tape_size(void)
+/* Section 5 */
+static void test_modulated(void)
 {
-    stpn_cell c = small_cell();
-    stpn_run run = {.struct_size = sizeof run, .batch = 128, .time = 50};
-    size_t bytes = 0;
-    c.input_size = 37;
-    c.hidden_size = 100;
-    const double B = 128, T = 50, I = 37, H = 100, K = I + H;
+    const double k = 1 / sqrt((double)H), f = 1 / sqrt((double)I);
 
-    test_begin("the tape does not hold F");
-    for (int32_t implementation = STPN_PLAIN; implementation <= STPN_BASELINE; implementation++) {
-        run.implementation = implementation;
-        EXPECT(stpn_tape_size(&c, &run, &bytes, NULL) == STPN_OK, "stpn_tape_size fails");
-        double numbers = (double)bytes / sizeof(float);
-        EXPECT(numbers >= B * T * I, "%zu bytes are too few for x alone", bytes);
-        EXPECT(numbers < 2 * (B * T * (I + 4 * H) + 3 * H * K + B * H * K), "%zu bytes", bytes);
-        EXPECT(numbers < B * T * H * K / 10, "%zu bytes are a tenth of B·T·H·K or more", bytes);
-    }
+    check_arrays("modulated",
+                 LIST({"i2h.weight", "HI", -f, f}, {"i2h.bias", "H", -f, f}, {"w", "HH", 0, 0.01},
+                      {"alpha", "HH", 0, 0.01}, {"h2DA.weight", "1H", -k, k}, {"h2DA.bias", "1", -k, k}),
+                 LIST({"h", "H", 0, 0}, {"F", "HH", 0, 0}));
+    check_arrays("modulated kind=plastic",
+                 LIST({"i2h.weight", "HI", -f, f}, {"i2h.bias", "H", -f, f}, {"w", "HH", 0, 0.01},
+                      {"alpha", "HH", 0, 0.01}, {"eta", "1", 0.01, 0.01}),
+                 LIST({"h", "H", 0, 0}, {"F", "HH", 0, 0}));
+    check_arrays("modulated kind=modul",
+                 LIST({"i2h.weight", "HI", -f, f}, {"i2h.bias", "H", -f, f}, {"w", "HH", 0, 0.01},
+                      {"alpha", "HH", 0, 0.01}, {"etaet", "1", 0.01, 0.01}, {"h2DA.weight", "1H", -k, k},
+                      {"h2DA.bias", "1", -k, k}),
+                 LIST({"h", "H", 0, 0}, {"F", "HH", 0, 0}, {"E", "HH", 0, 0}));
+}
+
+static double numbers_in_tape(const stpn_cell *cell, int64_t batch, int64_t time, int32_t implementation)
+{
+    size_t bytes = 0;
+    stpn_run run = {.struct_size = sizeof run, .batch = batch, .time = time, .implementation = implementation};
+    EXPECT(stpn_tape_size(cell, &run, &bytes, NULL) == STPN_OK, "stpn_tape_size fails");
+    return (double)bytes / sizeof(float);
+}
+
+/* What the comment of stpn_tape_size says: inputs, and a few numbers for each step and neuron, but not F. */
+static void test_tape_size(const char *text, int32_t implementation)
+{
+    const int64_t batch = 128, time = 50, width = 100, few = 16;
+    stpn_cell cell = cell_of(text);
+    cell.input_size = cell.hidden_size = width;
+
+    test_begin("the tape of %s in implementation %d does not hold F", text, implementation);
+    double more = numbers_in_tape(&cell, batch, 2 * time, implementation) -
+                  numbers_in_tape(&cell, batch, time, implementation);
+    double of_a_step = more / (double)(batch * time);
+    EXPECT(of_a_step >= (double)width, "%g numbers for each step are too few for x alone", of_a_step);
+    EXPECT(of_a_step <= (double)(width + few * width), "%g numbers for each step, of %d inputs and neurons",
+           of_a_step, (int)width);
     test_end();
+}
+
+static void test_tape_sizes(int32_t implementation, void *context)
+{
+    (void)context;
+    for (size_t i = 0; i < SOME_CELLS; i++)
+        test_tape_size(some_cells[i], implementation);
 }
 
 void test_descriptions(void)
 {
-    test_defaults();
-    test_options_by_name();
-    test_parameters_and_states();
-    test_tape_size();
+    test_stpn();
+    test_hebbff();
+    test_fast_weights();
+    test_modulated();
+    for_each_implementation(test_tape_sizes, NULL);
 }

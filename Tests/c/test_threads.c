@@ -1,6 +1,5 @@
 /* Callers at once, and a child forked after threads have run: always the bits of a call by itself. */
 #define _POSIX_C_SOURCE 200809L
-#include <math.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,14 +8,9 @@
 #include "check.h"
 #include "tests.h"
 
-enum { CALLERS = 4, REPEATS = 20, CHILD_SECONDS = 60 };
+enum { REPEATS = 20, CHILD_SECONDS = 60 };
 
-static void draw_medium(problem *p)
-{
-    const problem_options options = {
-        .normalize = "pre", .clamp = INFINITY, .bias = true, .state = true, .resets = true};
-    problem_draw(p, 33, 9, 7, 17, options, 3);
-}
+static const sizes medium = {33, 5, 7, 17};
 
 typedef struct caller {
     pthread_t thread;
@@ -46,39 +40,46 @@ static void *run_caller(void *argument)
     return NULL;
 }
 
-static void test_callers_at_once(const problem *p)
+/* Every caller with a cell of its own. */
+static void test_callers_at_once(void)
 {
-    static caller callers[CALLERS];
-    static call alone;
-    test_begin("%d callers at once, each on 1 to 3 threads", (int)CALLERS);
-    call_open(&alone, p, STPN_FLOAT32, STPN_BEST, 1);
-    call_forward(&alone);
-    call_backward(&alone);
-    for (int i = 0; i < CALLERS; i++) {
-        callers[i].alone = &alone;
+    static caller callers[SOME_CELLS];
+    static call alone[SOME_CELLS];
+    static problem problems[SOME_CELLS];
+    test_begin("%d callers at once, each on 1 to 3 threads", (int)SOME_CELLS);
+    for (int i = 0; i < SOME_CELLS; i++) {
+        problem_draw(&problems[i], some_cells[i], medium, GIVEN_ALL, 3);
+        call_open(&alone[i], &problems[i], STPN_FLOAT32, STPN_BEST, 1);
+        call_forward(&alone[i]);
+        call_backward(&alone[i]);
+        callers[i].alone = &alone[i];
         callers[i].wrong = 0;
-        call_open(&callers[i].call, p, STPN_FLOAT32, STPN_BEST, 1 + i % 3);
+        call_open(&callers[i].call, &problems[i], STPN_FLOAT32, STPN_BEST, 1 + i % 3);
     }
-    for (int i = 0; i < CALLERS; i++)
+    for (int i = 0; i < SOME_CELLS; i++)
         if (pthread_create(&callers[i].thread, NULL, run_caller, &callers[i]) != 0)
             fatal("no thread");
-    for (int i = 0; i < CALLERS; i++) {
+    for (int i = 0; i < SOME_CELLS; i++) {
         pthread_join(callers[i].thread, NULL);
-        EXPECT(callers[i].wrong == 0, "caller %d: %d of %d calls failed or gave other bits", i,
+        EXPECT(callers[i].wrong == 0, "%s: %d of %d calls failed or gave other bits", some_cells[i],
                callers[i].wrong, (int)REPEATS);
     }
     test_end();
+    for (int i = 0; i < SOME_CELLS; i++)
+        problem_free(&problems[i]);
 }
 
-static void test_fork(const problem *p)
+static void test_fork(const char *cell)
 {
-    call before, after;
+    problem p;
+    static call before, after;
     int status = -1;
-    test_begin("a child forked after threads have run");
-    call_open(&before, p, STPN_FLOAT32, STPN_BEST, 3);
+    problem_draw(&p, cell, medium, GIVEN_ALL, 3);
+    test_begin("%s: a child forked after threads have run", cell);
+    call_open(&before, &p, STPN_FLOAT32, STPN_BEST, 3);
     call_forward(&before);
     call_backward(&before);
-    call_open(&after, p, STPN_FLOAT32, STPN_BEST, 3);
+    call_open(&after, &p, STPN_FLOAT32, STPN_BEST, 3);
     pid_t child = fork();
     if (child == 0) {
         alarm(CHILD_SECONDS);
@@ -88,33 +89,32 @@ static void test_fork(const problem *p)
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0,
            "the child's calls hang, fail or give other bits (%d)", status);
     test_end();
+    problem_free(&p);
 }
 
-static void test_more_threads_than_work(void)
+static void test_more_threads_than_work(int32_t implementation, void *context)
 {
-    const problem_options options = {
-        .normalize = "pre", .clamp = INFINITY, .bias = true, .state = true, .resets = true};
-    problem p;
-    call one, many;
-    problem_draw(&p, 2, 3, 1, 3, options, 9);
-    test_begin("more threads than there is work for");
-    call_open(&one, &p, STPN_FLOAT32, STPN_BEST, 1);
+    static call one, many;
+    const problem *p = context;
+    test_begin("%s, implementation %d: more threads than there is work for", p->name, implementation);
+    call_open(&one, p, STPN_FLOAT32, implementation, 1);
     call_forward(&one);
     call_backward(&one);
-    call_open(&many, &p, STPN_FLOAT32, STPN_BEST, 1024);
+    call_open(&many, p, STPN_FLOAT32, implementation, 1024);
     call_forward(&many);
     call_backward(&many);
     expect_same_bits(&many, &one);
     test_end();
-    problem_free(&p);
 }
 
 void test_threads(void)
 {
-    problem p;
-    draw_medium(&p);
-    test_callers_at_once(&p);
-    test_fork(&p);
-    test_more_threads_than_work();
-    problem_free(&p);
+    test_callers_at_once();
+    for (size_t i = 0; i < SOME_CELLS; i++) {
+        problem p;
+        problem_draw(&p, some_cells[i], (sizes){2, 3, 1, 3}, GIVEN_ALL, 9);
+        for_each_implementation(test_more_threads_than_work, &p);
+        problem_free(&p);
+        test_fork(some_cells[i]);
+    }
 }
