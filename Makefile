@@ -13,6 +13,9 @@ INCLUDE := Sources/CSTPN/include
 # A demo that was interrupted goes on, one that is complete says its results again.
 RESUME := $(if $(wildcard runs/retrieval/seed-0/checkpoint.safetensors),--resume)
 
+# What the thorough property tests draw.
+SEED ?= 0
+
 # The stacks of threads that wait for work until the process ends are "possibly lost".
 LEAKS := --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 
@@ -61,7 +64,8 @@ test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt ## the C interface
 test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the documentation
 	$(BIN)/python -m pytest
 
-test-thorough: test $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also the C tests under sanitizers and valgrind
+test-thorough: test $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, and C under sanitizers and valgrind
+	$(BIN)/python -m pytest Tests/python/test_properties.py --hypothesis-profile=thorough --hypothesis-seed=$(SEED)
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
 	@if command -v valgrind >/dev/null; then \
 		valgrind -q --error-exitcode=9 $(LEAKS) $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt; \

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .peers import PEERS, REFERENCE, as_arrays
-from .problem import Arrays, draw
+from .peers import Peer, as_arrays
+from .problem import Arrays
 from .rows import Row
 
 # Tests/golden/README.md: |a - b| <= tolerance * max(1, largest |b| of the array)
@@ -16,22 +16,18 @@ class WrongResult(Exception):
     """A peer computes another network than the reference, or computes it too inexactly."""
 
 
-def results(row: Row, peer: str, dtype: str) -> Arrays:
-    runner = PEERS[peer](draw(row).astype(dtype))
-    return as_arrays(runner.forward() if row.work == "forward" else runner.train())
+def results(row: Row, peer: Peer) -> Arrays:
+    return as_arrays(peer.forward() if row.work == "forward" else peer.train())
 
 
-def check(row: Row) -> None:
-    """Every peer in both precisions against the reference in float64; raises WrongResult."""
-    reference = results(row, REFERENCE, "float64")
-    for peer in PEERS:
-        for dtype, tolerance in TOLERANCE.items():
-            computed = results(row, peer, dtype)
-            for key, b in reference.items():
-                a = computed[key]
-                bound = tolerance * max(1.0, float(np.abs(b).max()))
-                worst = float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
-                if not worst <= bound:
-                    raise WrongResult(
-                        f"{row.name}: {peer}, {dtype}: {key} is off by {worst:.2g}, {bound:.2g} is allowed"
-                    )
+def check(row: Row, name: str, peer: Peer, dtype: str, reference: Arrays) -> None:
+    """The results of a peer in a dtype against those of the reference in float64; raises WrongResult."""
+    computed = results(row, peer)
+    for key, b in reference.items():
+        a = computed[key]
+        bound = TOLERANCE[dtype] * max(1.0, float(np.abs(b).max()))
+        worst = float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
+        if not worst <= bound:
+            raise WrongResult(
+                f"{row.name}: {name}, {dtype}: {key} is off by {worst:.2g}, {bound:.2g} is allowed"
+            )

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import stpn_swift
 import torch
 
-from .peers import PEERS
-from .problem import draw
+from .peers import Peer
 from .rows import Row
 
 # Seconds before a peer's turn, for the threads of the one before: those of PyTorch go on spinning for a while
@@ -20,6 +19,7 @@ from .rows import Row
 PAUSE = 0.02
 # Timed calls of a peer in its turn, after one that is not timed: that one finds the caches filled by another.
 CALLS_IN_TURN = 3
+LONG_TURN = 100.0  # milliseconds after which a turn has no further call
 MIN_TURNS = 10
 
 
@@ -53,14 +53,14 @@ def summary(times: list[float]) -> Timing:
 def take_turn(call: Callable[[], object]) -> list[float]:
     time.sleep(PAUSE)
     call()
-    return [time_call(call) for _ in range(CALLS_IN_TURN)]
+    times = [time_call(call)]
+    while len(times) < CALLS_IN_TURN and sum(times) < LONG_TURN:
+        times.append(time_call(call))
+    return times
 
 
-def measure(row: Row, threads: int, seconds: float) -> dict[str, Timing]:
-    """Times every peer in float32, all in turn, for so many seconds and MIN_TURNS turns at least."""
-    set_threads(threads)
-    problem = draw(row).astype("float32")
-    peers = {name: make(problem) for name, make in PEERS.items()}
+def measure(row: Row, peers: dict[str, Peer], seconds: float) -> dict[str, Timing]:
+    """Times all peers in turn, for so many seconds and MIN_TURNS turns at least."""
     calls = {name: peer.forward if row.work == "forward" else peer.train for name, peer in peers.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()

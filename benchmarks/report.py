@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -69,8 +70,22 @@ def table(row: Row, threads: int, timings: dict[str, Timing]) -> str:
     for peer, t in timings.items():
         spread = f"({t.first_quartile:.3f} to {t.third_quartile:.3f})"
         ratio = t.median / first.median
-        lines.append(f"  {peer:<22}{t.median:>9.3f} ms  {spread:<22}x{ratio:<8.2f}{t.calls} calls")
+        lines.append(f"  {peer:<27}{t.median:>9.3f} ms  {spread:<26}x{ratio:<8.2f}{t.calls} calls")
     return "\n".join(lines)
+
+
+def ratios(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each row: how many times as long as the fastest peer of the first family the fastest of each
+    other one takes."""
+    rows: dict[tuple[str, int], dict[str, float]] = {}
+    for e in entries:
+        families = rows.setdefault((e["row"], e["threads"]), {})
+        family = e["peer"].partition(",")[0]
+        families[family] = min(e["median"], families.get(family, math.inf))
+    for (row, threads), families in rows.items():
+        (first, time), *others = families.items()
+        compared = "".join(f"   {family} x{other / time:.2f}" for family, other in others)
+        yield f"{row}, threads {threads}: {first} {time:.3f} ms{compared}"
 
 
 def write(path: Path, facts: dict[str, Any], entries: list[dict[str, Any]]) -> None:
@@ -98,6 +113,6 @@ def comparison(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iter
         if old := before.get(tuple(e[k] for k in key)):
             ratio = e["median"] / old["median"]
             yield (
-                f"{e['row']}, threads {e['threads']}, {e['peer']:<22}"
+                f"{e['row']}, threads {e['threads']}, {e['peer']:<27}"
                 f"{old['median']:>9.3f} → {e['median']:>8.3f} ms  x{ratio:.2f}"
             )

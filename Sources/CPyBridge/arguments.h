@@ -12,7 +12,7 @@
 #include "elements.h"
 #include "stpn.h"
 
-enum { MAX_RANK = 4, MAX_BUFFERS = 4 + 3 * MAX_ARRAYS };
+enum { MAX_RANK = 4, MAX_BUFFERS = 5 + 3 * MAX_ARRAYS };
 
 /* Sizes of a shape that an argument brings along. */
 enum { ANY_BATCH = -1, ANY_TIME = -2, ANY_LENGTH = -3 };

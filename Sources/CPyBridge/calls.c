@@ -120,7 +120,7 @@ typedef struct {
 
 static int forward_take(Forward *call, const CellObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    enum { Y, FINAL_STATE, X, PARAMS, STATE, RESETS, TAPE, THREADS, IMPLEMENTATION, COUNT };
+    enum { Y, FINAL_STATE, ENERGY, X, PARAMS, STATE, RESETS, TAPE, THREADS, IMPLEMENTATION, COUNT };
     Arguments *held = &call->held;
     stpn_run *run = &call->run;
     stpn_forward_buffers *buffers = &call->buffers;
@@ -143,6 +143,8 @@ static int forward_take(Forward *call, const CellObject *self, PyObject *const *
         take_array(held, args[Y], label("y"), element, &y_shape, OUTPUT, REQUIRED, &buffers->y) < 0 ||
         take_dict(held, args[FINAL_STATE], "final_state", &self->states, B, element, OUTPUT, PARTIAL,
                   call->final_state) < 0 ||
+        take_array(held, args[ENERGY], label("energy"), element, &y_shape, OUTPUT, OPTIONAL,
+                   &buffers->energy) < 0 ||
         take_tape(held, args[TAPE], OUTPUT, OPTIONAL, &buffers->tape, &buffers->tape_size) < 0 ||
         take_memory(held, self, run, STPN_PASS_FORWARD, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
@@ -256,7 +258,7 @@ typedef struct {
 
 static int step_take(Step *call, const CellObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    enum { Y, STATE, X, PARAMS, THREADS, IMPLEMENTATION, COUNT };
+    enum { Y, STATE, ENERGY, X, PARAMS, THREADS, IMPLEMENTATION, COUNT };
     Arguments *held = &call->held;
     stpn_run *run = &call->run;
     stpn_step_buffers *buffers = &call->buffers;
@@ -273,6 +275,8 @@ static int step_take(Step *call, const CellObject *self, PyObject *const *args, 
         take_dict(held, args[PARAMS], "params", &self->parameters, NO_BATCH, element, INPUT, REQUIRED,
                   call->parameters) < 0 ||
         take_array(held, args[Y], label("out"), element, &y_shape, OUTPUT, OPTIONAL, &buffers->y) < 0 ||
+        take_array(held, args[ENERGY], label("energy"), element, &y_shape, OUTPUT, OPTIONAL,
+                   &buffers->energy) < 0 ||
         take_memory(held, self, run, STPN_PASS_STEP, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
     buffers->state = call->state;

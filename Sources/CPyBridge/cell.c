@@ -250,11 +250,12 @@ static PyMethodDef cell_methods[] = {
     {"tape_size", METHOD(cell_tape_size), METH_FASTCALL,
      "tape_size(batch, time, implementation, /): the bytes of a tape."},
     {"forward", METHOD(cell_forward), METH_FASTCALL,
-     "forward(y, final_state, x, params, state, resets, tape, threads, implementation, /)"},
+     "forward(y, final_state, energy, x, params, state, resets, tape, threads, implementation, /)"},
     {"backward", METHOD(cell_backward), METH_FASTCALL,
      "backward(grad_x, grad_params, grad_state, grad_y, grad_final, tape, batch, time, threads, "
      "implementation, /)"},
-    {"step", METHOD(cell_step), METH_FASTCALL, "step(y, state, x_t, params, threads, implementation, /)"},
+    {"step", METHOD(cell_step), METH_FASTCALL,
+     "step(y, state, energy, x_t, params, threads, implementation, /)"},
     {"__reduce__", METHOD(cell_reduce), METH_NOARGS, "Cells are copied by their config and dtype."},
     {NULL, NULL, 0, NULL}};
 

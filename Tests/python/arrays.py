@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stpn_swift import STPNR
+from stpn_swift import Cell
 
 Array = NDArray[Any]
 
 
-def draw(random: np.random.Generator, cell: STPNR, batch: int, time: int) -> dict[str, Any]:
+def draw(random: np.random.Generator, cell: Cell, batch: int, time: int) -> dict[str, Any]:
     """Everything that goes into forward and backward."""
     sizes = {name: array.shape for name, array in cell.initial_state(batch).items()}
     return {
@@ -21,6 +21,21 @@ def draw(random: np.random.Generator, cell: STPNR, batch: int, time: int) -> dic
         "grad_y": random.normal(size=(batch, time, cell.hidden_size)).astype(cell.dtype),
         "grad_state": {name: random.normal(size=size).astype(cell.dtype) for name, size in sizes.items()},
     }
+
+
+def results(
+    cell: Cell, x: Array, state: Any = None, resets: Any = None, grad_y: Any = None, grad_state: Any = None
+) -> dict[str, Array]:
+    """All that the calls of a cell return: of a sequence, of the way back, and of its first step."""
+    y, final, tape, energy = cell.forward(x, state, resets, energy=True)
+    grads = cell.backward(tape, grad_y, grad_state)
+    arrays = {"y": y, "energy": energy, "grad x": grads.x}
+    stepped = {name: array.copy() for name, array in (state or cell.initial_state(len(x))).items()}
+    if x.shape[1] > 0:
+        arrays["step energy"] = np.empty_like(y[:, 0])
+        arrays["step y"] = cell.step(x[:, 0], stepped, energy=arrays["step energy"])
+    named = {"final": final, "step": stepped, "grad state": grads.state, "grad param": grads.params}
+    return arrays | {f"{kind} {name}": a for kind, group in named.items() for name, a in group.items()}
 
 
 def assert_same(actual: Any, expected: Any) -> None:

@@ -1,7 +1,15 @@
 import pytest
+from hypothesis import settings
 from stpn_swift import _kernel
+from variants import CONFIGS
 
 AVAILABLE = [name for name, available, _ in _kernel.implementations() if available]
+
+# How much a property test draws: the same in every run, or with --hypothesis-profile=thorough what
+# --hypothesis-seed decides. Five of six draws vary the one before, so some 100 and 1,000 are of their own.
+settings.register_profile("quick", max_examples=500, derandomize=True, database=None, deadline=None)
+settings.register_profile("thorough", max_examples=5000, database=None, deadline=None, print_blob=True)
+settings.load_profile("quick")
 
 
 @pytest.fixture(params=AVAILABLE)
@@ -12,4 +20,10 @@ def implementation(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=CONFIGS)
+def variant(request: pytest.FixtureRequest) -> str:
+    """Each cell of variants.py, by its name there."""
     return str(request.param)

@@ -16,16 +16,25 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """`python -m benchmarks` as a module, with rows small enough for a test."""
+    """`python -m benchmarks` as a module, with rows small enough for a test, and nothing compiled to C++."""
     torch = pytest.importorskip("torch")
     threads, torch_threads = stpn_swift.get_num_threads(), torch.get_num_threads()
     monkeypatch.syspath_prepend(ROOT)
     module = importlib.import_module("benchmarks.__main__")
-    row = importlib.import_module("benchmarks.rows").Row
-    monkeypatch.setattr(module, "ROWS", (row("training step", 3, 5, 7, 4), row("forward", 2, 3, 1, 1)))
+    set_rows(monkeypatch, ("training step", "STPNR pre", 3, 5, 7, 4), ("forward", "HebbFF", 2, 3, 1, 1))
+    monkeypatch.setattr(importlib.import_module("benchmarks.peers"), "BACKEND", "eager")
+    measure = importlib.import_module("benchmarks.measure")
+    monkeypatch.setattr(measure, "MIN_TURNS", 2)
+    monkeypatch.setattr(measure, "PAUSE", 0)
     yield module
     stpn_swift.set_num_threads(threads)
     torch.set_num_threads(torch_threads)
+
+
+def set_rows(monkeypatch: pytest.MonkeyPatch, *rows: tuple[Any, ...]) -> None:
+    row = importlib.import_module("benchmarks.rows").Row
+    module = importlib.import_module("benchmarks.__main__")
+    monkeypatch.setattr(module, "ROWS", tuple(row(*arguments) for arguments in rows))
 
 
 def run(command: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -46,15 +55,27 @@ def add_wrong_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(peers.PEERS, "wrong", WrongPeer)
 
 
+def test_all_peers_compute_the_same_with_every_cell(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = importlib.import_module("benchmarks.rows").CELLS
+    assert {row.cell for row in importlib.import_module("benchmarks.rows").ROWS} == cells.keys()
+    set_rows(monkeypatch, *(("training step", cell, 3, 5, 7, 4) for cell in cells))
+    assert run(command, monkeypatch) == 0
+
+
 def test_wrong_results_are_not_timed(
     command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     add_wrong_peer(monkeypatch)
-    assert run(command, monkeypatch, "--json", str(tmp_path / "results.json")) == 1
+    results = tmp_path / "results.json"
+    assert run(command, monkeypatch, "--json", str(results)) == 1
     output = capsys.readouterr()
     assert "wrong, float64: weight_gamma is off by" in output.err
-    assert " ms " not in output.out
-    assert not (tmp_path / "results.json").exists()
+    assert "training step" not in output.out
+    assert {entry["row"] for entry in json.loads(results.read_text())["results"]} == {
+        "forward HebbFF B 2 I 3 H 1 T 1"
+    }
 
 
 def test_results_to_compare_with_are_checked(
@@ -83,3 +104,20 @@ def test_results_are_reported_written_and_compared(
     output = capsys.readouterr().out
     assert output.count("→") == len(peers)
     assert "training step" not in output
+
+
+def test_rows_and_peers_can_be_left_out(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, monkeypatch, "--only", "forward", "--without", "bmm", "NumPy", "--unroll", "0") == 0
+    lines = capsys.readouterr().out.splitlines()
+    measured = [line.split("  ")[1] for line in lines if " calls" in line]
+    assert measured == ["stpn_swift, PyTorch", "eager PyTorch", "compiled PyTorch, step"]
+    assert run(command, monkeypatch, "--only", "no such row") == 2
+
+
+def test_ratios_are_those_of_the_fastest_of_each_family(command: ModuleType) -> None:
+    report = importlib.import_module("benchmarks.report")
+    medians = {"ours, a": 2.0, "ours, b": 4.0, "eager": 20.0, "compiled, step": 9.0, "compiled, loop": 8.0}
+    entries = [{"row": "r", "threads": 2, "peer": peer, "median": t} for peer, t in medians.items()]
+    assert [*report.ratios(entries)] == ["r, threads 2: ours 2.000 ms   eager x10.00   compiled x4.00"]

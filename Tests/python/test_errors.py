@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import stpn_swift
 from arrays import read_only, unaligned
-from stpn_swift import STPNR, _kernel
+from stpn_swift import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, _kernel, cell_from_config
 
 B, T, I, H, K = 3, 6, 4, 5, 9  # noqa: E741
 
@@ -31,6 +31,7 @@ class Bench:
         self.state = {name: array + np.float32(0.1) for name, array in self.cell.initial_state(B).items()}
         self.resets = np.zeros((B, T), bool)
         self.out = np.zeros((B, H), np.float32)
+        self.energy = np.zeros((B, H), np.float32)
         _, _, self.tape = self.cell.forward(self.x, self.state)
         self.grad_y = np.ones((B, T, H), np.float32)
 
@@ -45,12 +46,14 @@ class Bench:
         self.cell.backward(**{"tape": self.tape, "grad_y": self.grad_y, "grad_state": self.state} | changed)
 
     def step(self, **changed: Any) -> None:
-        arguments = {"x_t": self.x_t, "state": self.state, "out": self.out} | changed
-        before = copy.deepcopy((arguments["state"], arguments["out"]))
+        good = {"x_t": self.x_t, "state": self.state, "out": self.out, "energy": self.energy}
+        arguments = good | changed
+        written = [arguments[name] for name in ("state", "out", "energy")]
+        before = copy.deepcopy(written)
         try:
             self.cell.step(**arguments)
         finally:
-            np.testing.assert_equal((arguments["state"], arguments["out"]), before)
+            np.testing.assert_equal(written, before)
 
 
 # What the message contains, and the call. It is also the name of the row.
@@ -86,12 +89,24 @@ def cell(**options: Any) -> STPNR:
     return STPNR(**{"input_size": I, "hidden_size": H} | options)
 
 
+def fast_weights(**options: Any) -> FastWeights:
+    return FastWeights(I, H, **options)
+
+
+def modulated(**options: Any) -> Modulated:
+    return Modulated(I, H, **options)
+
+
 def kernel_cell(config: Any) -> _kernel.Cell:
     return _kernel.Cell(config, "float32")
 
 
-def kernel_forward(b: Bench, y: Any, tape: Any) -> None:
-    b.cell._kernel.forward(y, None, b.x, b.cell.params, None, None, tape, 0, None)
+def config(cell: str, **options: Any) -> dict[str, Any]:
+    return {"cell": cell, "input_size": I, "hidden_size": H} | options
+
+
+def kernel_forward(b: Bench, y: Any, tape: Any, energy: Any = None) -> None:
+    b.cell._kernel.forward(y, None, energy, b.x, b.cell.params, None, None, tape, 0, None)
 
 
 def kernel_backward(b: Bench, tape: Any, batch: int = B) -> None:
@@ -207,7 +222,9 @@ STEP_TYPE_ERRORS: Rows = [
     ),
     ("out: expected an array, got list", lambda b: b.step(out=b.out.tolist())),
     ("out: expected float32, got float64", lambda b: b.step(out=b.out.astype(float))),
-    ("step() takes 6 arguments, got 1", lambda b: b.cell._kernel.step(b.x_t)),
+    ("energy: expected an array, got bool", lambda b: b.step(energy=True)),
+    ("energy: expected float32, got float64", lambda b: b.step(energy=b.energy.astype(float))),
+    ("step() takes 7 arguments, got 1", lambda b: b.cell._kernel.step(b.x_t)),
 ]
 
 STEP_VALUE_ERRORS: Rows = [
@@ -235,6 +252,11 @@ STEP_VALUE_ERRORS: Rows = [
     ("out: expected an aligned array", lambda b: b.step(out=unaligned(b.out))),
     ("expected memory of its own, overlaps state[h]", lambda b: b.step(out=b.state["h"])),
     ("expected memory of its own, overlaps parameters[bias]", out_holds_bias),
+    ("energy: expected shape (3, 5), got (3, 6, 5)", lambda b: b.step(energy=b.grad_y)),
+    ("energy: expected a writable array", lambda b: b.step(energy=read_only(b.energy))),
+    ("energy: expected a C-contiguous array", lambda b: b.step(energy=strided(b.energy))),
+    ("energy: expected an aligned array", lambda b: b.step(energy=unaligned(b.energy))),
+    ("expected memory of its own, overlaps energy", lambda b: b.step(energy=b.out)),
 ]
 
 CELL_TYPE_ERRORS: Rows = [
@@ -253,7 +275,30 @@ CELL_TYPE_ERRORS: Rows = [
     ),
     ("normalize: expected a number, a string or None, got [3]", lambda b: cell(normalize=[3])),
     ("clamp: expected a number, a string or None, got array", lambda b: cell(clamp=b.x)),
-    ("unexpected keyword argument 'gain'", lambda b: cell(gain=1)),
+    ("gain: expected an option of STPNR, one of plastic, ", lambda b: cell(gain=1)),
+    ("multiple values for keyword argument 'recurrent'", lambda b: cell(recurrent=True)),
+    *(
+        (
+            f"{option}: expected an option of {cls.__name__}, one of ",
+            lambda b, c=cls, o=option: c(I, H, **{o: 1}),
+        )
+        for cls, option in [
+            (STPN, "forced"),
+            (STPNF, "inner_steps"),
+            (HebbFF, "clamp"),
+            (FastWeights, "normalize"),
+            (FastWeights, "bias"),
+            (Modulated, "activation"),
+            (Modulated, "bogus"),
+        ]
+    ),
+    (
+        "clamp: expected an option of HebbFF, one of forced",
+        lambda b: cell_from_config(config("hebbff", clamp=1)),
+    ),
+    ("config: expected a dict, got str", lambda b: cell_from_config("stpn")),  # type: ignore[arg-type]
+    ("config: expected a dict, got NoneType", lambda b: cell_from_config(None)),  # type: ignore[arg-type]
+    ("hidden_size: expected an int, got float", lambda b: cell_from_config(config("stpn", hidden_size=2.5))),
     ("config: expected the name of an option, got 1", lambda b: kernel_cell({"cell": "stpn", 1: 2})),
     ("batch: expected an integer, got float", lambda b: b.cell.initial_state(1.5)),
     ("threads: expected an integer, got float", lambda b: stpn_swift.set_num_threads(1.5)),  # type: ignore[arg-type]
@@ -272,20 +317,86 @@ CELL_VALUE_ERRORS: Rows = [
         ]
     ),
     ("hidden_size: (H, I + H) synapses exceed the address space", lambda b: STPNR(2**40, 2**40)),
-    ('normalize: expected one of "output", "pre", "post", None, got "l2"', lambda b: cell(normalize="l2")),
     ("normalize: expected a name, got 'pre\\x00b'", lambda b: cell(normalize="pre\0b")),
-    ("normalize: expected a name, got a number", lambda b: cell(normalize=1)),
+    ('normalize: expected one of None, "output", "pre", "post", got 1', lambda b: cell(normalize=1)),
+    *(
+        (f"{option}: expected one of {choices}, got {came}", lambda b, m=make, o=option, v=value: m(**{o: v}))
+        for make, option, choices, value, came in [
+            (cell, "plastic", '"all", "input", "hidden"', "both", '"both"'),
+            (cell, "plasticity_shape", '"synapse", "neuron", "presynaptic", "scalar"', "layer", '"layer"'),
+            (cell, "normalize", 'None, "output", "pre", "post"', "l2", '"l2"'),
+            (cell, "norm_axis", '"neuron", "layer"', "row", '"row"'),
+            (cell, "decay", '"stp", "prompt"', None, "None"),
+            (cell, "rule", '"hebb", "oja"', "Oja", '"Oja"'),
+            (cell, "presynaptic", '"previous", "current"', "next", '"next"'),
+            (cell, "activation", '"tanh", "sigmoid", "relu", "identity"', "gelu", '"gelu"'),
+            (fast_weights, "activation", '"tanh", "sigmoid", "relu", "identity"', "", '""'),
+            (modulated, "kind", '"plastic", "modplast", "modul"', "both", '"both"'),
+            (modulated, "da", '"tanh", "sig", "lin"', "sigmoid", '"sigmoid"'),
+        ]
+    ),
+    *(
+        (f"{option}: expected 0 or 1, got {came}", lambda b, m=make, o=option, v=value: m(**{o: v}))
+        for make, option in [
+            *((cell, name) for name in ("norm_gain", "bias", "plastic_bias", "layer_norm")),
+            (lambda **options: STPN(I, H, **options), "recurrent"),
+            (lambda **options: HebbFF(I, H, **options), "forced"),
+            (fast_weights, "layer_norm"),
+        ]
+        for value, came in [(2, "2"), (-1, "-1"), (0.5, "0.5"), ("yes", '"yes"'), (None, "None")]
+    ),
+    ("inner_steps: expected 1 or more, got 0", lambda b: fast_weights(inner_steps=0)),
+    ("inner_steps: expected 1 or more, got -3", lambda b: fast_weights(inner_steps=-3)),
+    ("inner_steps: expected a whole number of 32 bits, got 1.5", lambda b: fast_weights(inner_steps=1.5)),
+    ("inner_steps: expected a whole number of 32 bits", lambda b: fast_weights(inner_steps=2**31)),
+    ("inner_steps: expected a number, got None", lambda b: fast_weights(inner_steps=None)),
+    ("addpw: expected 0 to 3, got 4", lambda b: modulated(addpw=4)),
+    ("addpw: expected 0 to 3, got -1", lambda b: modulated(addpw=-1)),
+    ("addpw: expected a whole number of 32 bits, got 2.5", lambda b: modulated(addpw=2.5)),
+    ('addpw: expected a number, got "3"', lambda b: modulated(addpw="3")),
+    (
+        'plastic: expected "all" or "input" in a feed-forward cell, got "hidden"',
+        lambda b: STPNF(I, H, plastic="hidden"),
+    ),
+    (
+        'presynaptic: expected "previous" in a feed-forward cell, got "current"',
+        lambda b: STPNF(I, H, presynaptic="current"),
+    ),
+    (
+        "norm_gain: expected a normalize for the gain to scale, got None",
+        lambda b: cell(norm_gain=True, normalize=None),
+    ),
+    (
+        'norm_axis: expected "neuron" where normalize is None, got "layer"',
+        lambda b: cell(norm_axis="layer", normalize=None),
+    ),
+    ("config: expected an entry 'cell', got ['x']", lambda b: cell_from_config({"x": 1})),
+    (
+        "config: expected an entry 'hidden_size', got ",
+        lambda b: cell_from_config({"cell": "stpn", "input_size": 3}),
+    ),
+    (
+        'cell: expected one of "stpn", "hebbff", "fast_weights", "modulated", got \'lstm\'',
+        lambda b: cell_from_config(config("lstm")),
+    ),
+    ("cell: expected one of ", lambda b: cell_from_config(config("stpn") | {"cell": ["stpn"]})),
+    (
+        "recurrent: expected True or False, got 'yes'",
+        lambda b: cell_from_config(config("stpn", recurrent="yes")),
+    ),
+    ("recurrent: expected False, got True", lambda b: cell_from_config(config("hebbff", recurrent=True))),
     ("clamp: expected 0 or more, got -0.1", lambda b: cell(clamp=-0.1)),
     ("clamp: expected 0 or more, got nan", lambda b: cell(clamp=np.nan)),
-    ("clamp: expected a number or None, got a name", lambda b: cell(clamp="0.1")),
-    ("bias: expected 0 or 1, got 2", lambda b: cell(bias=2)),
-    ("bias: expected a number, got None", lambda b: cell(bias=None)),
+    ('clamp: expected a number or None, got "0.1"', lambda b: cell(clamp="0.1")),
     ('dtype: expected one of "float32", "float64", got "float16"', lambda b: cell(dtype="float16")),
     ('dtype: expected one of "float32", "float64", got "int32"', lambda b: cell(dtype=np.int32)),
     ('dtype: expected one of "float32", "float64", got ">f4"', lambda b: cell(dtype=np.dtype(">f4"))),
     ('dtype: expected one of "float32", "float64", got None', lambda b: cell(dtype=None)),
-    ("gain: this cell has no such option", lambda b: kernel_cell({"cell": "stpn", "gain": 1})),
-    ('cell: expected one of "stpn", got "lstm"', lambda b: kernel_cell({"cell": "lstm"})),
+    (
+        'gain: a cell of the kind "stpn" has no such option',
+        lambda b: kernel_cell({"cell": "stpn", "gain": 1}),
+    ),
+    ('cell: expected one of "stpn", ', lambda b: kernel_cell({"cell": "lstm"})),
     ("cell: expected the name of a cell", lambda b: kernel_cell({})),
     ("surrogates not allowed", lambda b: cell(normalize="\ud800")),
     ("batch: expected 0 or more, got -1", lambda b: b.cell.initial_state(-1)),
@@ -298,11 +409,18 @@ CELL_VALUE_ERRORS: Rows = [
 ]
 
 KERNEL_TYPE_ERRORS: Rows = [
+    (
+        "energy: expected float32, got float64",
+        lambda b: kernel_forward(b, b.grad_y, None, np.zeros((B, T, H))),
+    ),
+    ("forward() takes 10 arguments, got 1", lambda b: b.cell._kernel.forward(b.x)),
     ("y: expected an array, got NoneType", lambda b: kernel_forward(b, None, None)),
     ("tape: expected uint8, got float64", lambda b: kernel_forward(b, b.grad_y, np.empty(9999))),
 ]
 
 KERNEL_VALUE_ERRORS: Rows = [
+    ("energy: expected shape (3, 6, 5), got (3, 5)", lambda b: kernel_forward(b, b.grad_y, None, b.energy)),
+    ("expected memory of its own, overlaps energy", lambda b: kernel_forward(b, b.grad_y, None, b.grad_y)),
     ("y: expected shape (3, 6, 5), got (3, 6, 4)", lambda b: kernel_forward(b, b.x.copy(), None)),
     ("y: expected memory of its own, overlaps tape", tape_around_y),
     ("tape_size: expected ", lambda b: kernel_forward(b, b.grad_y, np.empty(8, np.uint8))),

@@ -7,73 +7,72 @@ import stpn_swift
 import stpn_swift.torch
 import torch
 
-COVERED = golden.covered()
+
+@pytest.fixture(params=golden.NAMES)
+def case(request: pytest.FixtureRequest, dtype: str) -> golden.Golden:
+    return golden.load(request.param, dtype)
 
 
-def numpy_cell(case: golden.Golden, dtype: str, implementation: str) -> stpn_swift.STPNR:
-    cell = stpn_swift.STPNR(**case.options, dtype=dtype)
-    assert cell.params.keys() == case.params.keys()
+@pytest.fixture
+def cell(case: golden.Golden, dtype: str, implementation: str) -> stpn_swift.Cell:
+    cell = stpn_swift.cell_from_config(case.config, dtype=dtype)
+    shapes = {name: array.shape for name, array in cell.params.items()}
+    assert shapes == {name: array.shape for name, array in case.params.items()}
     cell.params.update(case.params)
     cell.implementation = implementation
     return cell
 
 
-def test_every_case_of_the_options_is_covered() -> None:
-    assert len(COVERED) >= 15
-    assert "stpnr_54_False_pre" in COVERED
-    assert "stpnr_size_B2_T33_I15_H17" in COVERED
+def test_there_are_all_cases() -> None:
+    assert len(golden.NAMES) == 92
 
 
-@pytest.mark.parametrize("name", COVERED)
-def test_numpy(name: str, dtype: str, implementation: str) -> None:
-    case = golden.load(name, dtype)
-    cell = numpy_cell(case, dtype, implementation)
-    y, final, tape = cell.forward(case.x, case.state or None, case.resets)
+def test_numpy(case: golden.Golden, cell: stpn_swift.Cell) -> None:
+    y, final, tape, energy = cell.forward(case.x, case.state or None, case.resets, energy=True)
     golden.assert_close(y, case.y, "y")
+    golden.assert_close(energy, case.energy, "energy")
+    assert final.keys() == case.final.keys()
     golden.assert_all_close(final, case.final, "final")
 
     grads = cell.backward(tape, case.grad_y, case.grad_final)
     golden.assert_close(grads.x, case.grad_x, "grads.x")
+    assert grads.params.keys() == case.grad_params.keys()
     golden.assert_all_close(grads.params, case.grad_params, "grads.params")
     golden.assert_all_close(grads.state, case.grad_state, "grads.state")
 
 
-@pytest.mark.parametrize("name", COVERED)
-def test_numpy_inference(name: str, dtype: str, implementation: str) -> None:
-    case = golden.load(name, dtype)
-    y, final = numpy_cell(case, dtype, implementation)(case.x, case.state or None, case.resets)
+def test_numpy_inference(case: golden.Golden, cell: stpn_swift.Cell) -> None:
+    y, final = cell(case.x, case.state or None, case.resets)
     golden.assert_close(y, case.y, "y")
     golden.assert_all_close(final, case.final, "final")
+    golden.assert_close(cell.energy(case.x, case.state or None, case.resets), case.energy, "energy")
 
 
-@pytest.mark.parametrize("name", COVERED)
-def test_numpy_steps(name: str, dtype: str, implementation: str) -> None:
-    case = golden.load(name, dtype)
+def test_numpy_steps(case: golden.Golden, cell: stpn_swift.Cell) -> None:
     B, T, _ = case.x.shape
-    cell = numpy_cell(case, dtype, implementation)
     state = {key: array.copy() for key, array in case.state.items()} or cell.initial_state(B)
-    y = np.empty(case.y.shape, dtype)
+    y, energy = np.empty(case.y.shape, cell.dtype), np.empty((T, *case.y[:, 0].shape), cell.dtype)
     for t in range(T):
         if case.resets is not None:
             for array in state.values():
                 array[case.resets[:, t]] = 0
-        y[:, t] = cell.step(case.x[:, t], state)
+        y[:, t] = cell.step(case.x[:, t], state, energy=energy[t])
     golden.assert_close(y, case.y, "y")
+    golden.assert_close(energy.swapaxes(0, 1), case.energy, "energy")
     golden.assert_all_close(state, case.final, "state")
 
 
-@pytest.mark.parametrize("name", COVERED)
-def test_torch(name: str, dtype: str, implementation: str) -> None:
-    case = golden.load(name, dtype)
-    cell = stpn_swift.torch.STPNR(**case.options, dtype=getattr(torch, dtype))
+def test_torch(case: golden.Golden, dtype: str, implementation: str) -> None:
+    cell = stpn_swift.torch.cell_from_config(case.config, dtype=getattr(torch, dtype))
     cell.load_state_dict({key: torch.from_numpy(array) for key, array in case.params.items()})
     cell.implementation = implementation
     x = torch.from_numpy(case.x).requires_grad_()
     state = {key: torch.from_numpy(array).requires_grad_() for key, array in case.state.items()}
     resets = None if case.resets is None else torch.from_numpy(case.resets)
 
-    y, final = cell(x, state or None, resets)
+    y, final, energy = cell(x, state or None, resets, energy=True)
     golden.assert_close(y.detach().numpy(), case.y, "y")
+    golden.assert_close(energy.numpy(), case.energy, "energy")
     golden.assert_all_close({key: t.detach().numpy() for key, t in final.items()}, case.final, "final")
 
     loss = (y * torch.from_numpy(case.grad_y)).sum()

@@ -1,6 +1,8 @@
 """The modules of stpn_swift.torch; their numbers are also compared in test_golden.py."""
 
 import copy
+import inspect
+import io
 import pickle
 import subprocess
 import sys
@@ -11,8 +13,17 @@ import numpy as np
 import pytest
 import stpn_swift
 import torch
-from stpn_swift.cells import Normalize
-from stpn_swift.torch import STPNR
+import variants
+from stpn_swift.torch import (
+    STPN,
+    STPNF,
+    STPNR,
+    Cell,
+    FastWeights,
+    HebbFF,
+    Modulated,
+    cell_from_config,
+)
 from torch import Tensor
 
 B, T, I, H, K = 3, 4, 2, 5, 7  # noqa: E741
@@ -23,6 +34,14 @@ def make(seed: int = 0, **options: Any) -> STPNR:
     return STPNR(I, H, **{"dtype": torch.float64} | options)
 
 
+def make_variant(variant: str) -> Cell:
+    """A module with the options and parameters of a cell of variants.py, in float64."""
+    numpy_cell = variants.make(variant, I, H)
+    cell = cell_from_config(numpy_cell.config, dtype=torch.float64)
+    cell.load_state_dict({name: torch.from_numpy(array) for name, array in numpy_cell.params.items()})
+    return cell
+
+
 def draw(*shape: int, gradient: bool = False) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=gradient)
 
@@ -31,55 +50,125 @@ def draw_state(gradient: bool = False) -> dict[str, Tensor]:
     return {"h": draw(B, H, gradient=gradient), "F": draw(B, H, K, gradient=gradient)}
 
 
-OPTIONS: list[tuple[Normalize, float | None, bool]] = [
-    (None, None, True),
-    (None, 0.2, False),
-    ("output", None, True),
-    ("output", 0.2, True),
-    ("pre", None, True),
-    ("pre", 0.2, False),
-    ("post", None, False),
-    ("post", 0.2, True),
-]
+def draw_state_of(cell: Cell, gradient: bool = False) -> dict[str, Tensor]:
+    zeros = cell.initial_state(B)
+    return {name: (0.3 * draw(*zero.shape)).requires_grad_(gradient) for name, zero in zeros.items()}
 
 
-@pytest.mark.parametrize(("normalize", "clamp", "bias"), OPTIONS)
-def test_gradcheck(normalize: Normalize, clamp: float | None, bias: bool, implementation: str) -> None:
-    cell = make(normalize=normalize, clamp=clamp, bias=bias)
+def assert_equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert list(actual) == list(expected)
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+def test_gradcheck(variant: str, implementation: str) -> None:
+    cell = make_variant(variant)
     cell.implementation = implementation
-    names = [name for name, _ in cell.named_parameters()]
+    torch.manual_seed(0)
+    names, params = zip(*cell.named_parameters(), strict=True)
+    state = draw_state_of(cell, gradient=True)
     resets = torch.rand(B, T) < 0.2
 
-    def call(x: Tensor, h: Tensor, F: Tensor, *params: Tensor) -> tuple[Tensor, ...]:
-        arguments = (x, {"h": h, "F": F}, resets)
-        y, final = torch.func.functional_call(cell, dict(zip(names, params, strict=True)), arguments)
+    def call(x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        state_before = dict(zip(state, tensors, strict=False))
+        changed = dict(zip(names, tensors[len(state) :], strict=True))
+        y, final = torch.func.functional_call(cell, changed, (x, state_before, resets))
         return (y, *final.values())
 
-    params = [parameter.detach().requires_grad_() for parameter in cell.parameters()]
-    inputs = (draw(B, T, I, gradient=True), *draw_state(gradient=True).values(), *params)
+    inputs = draw(B, T, I, gradient=True), *state.values(), *(p.detach().requires_grad_() for p in params)
     assert torch.autograd.gradcheck(call, inputs)
 
 
-def test_the_numbers_are_those_of_numpy() -> None:
-    cell = make()
-    other = stpn_swift.STPNR(I, H, dtype="float64")
-    other.params = {name: parameter.detach().numpy() for name, parameter in cell.named_parameters()}
-    x, state, resets = draw(B, T, I), draw_state(), torch.rand(B, T) < 0.3
-    y, final = cell(x, state, resets)
-    expected_y, expected_final = other(x.numpy(), {n: t.numpy() for n, t in state.items()}, resets.numpy())
+def test_the_numbers_are_those_of_numpy(variant: str) -> None:
+    cell, other = make_variant(variant), variants.make(variant, I, H)
+    x, state, resets = draw(B, T, I), draw_state_of(cell), torch.rand(B, T) < 0.3
+    y, final, energy = cell(x, state, resets, True)
+    expected_y, expected_final, expected_energy = other(
+        x.numpy(), {n: t.numpy() for n, t in state.items()}, resets.numpy(), energy=True
+    )
     np.testing.assert_array_equal(y.detach().numpy(), expected_y)
+    np.testing.assert_array_equal(energy.numpy(), expected_energy)
+    assert final.keys() == expected_final.keys()
     for name, array in expected_final.items():
         np.testing.assert_array_equal(final[name].detach().numpy(), array)
 
 
-def test_parameters_have_the_names_and_values_of_the_cell() -> None:
-    names = [name for name, _ in make().named_parameters()]
-    assert names == list(stpn_swift.STPNR(I, H).params)
-    assert [name for name, _ in make(bias=False).named_parameters()] == [n for n in names if n != "bias"]
-    assert make().config == stpn_swift.STPNR(I, H).config
+def test_every_cell_is_a_module_of_the_same_options() -> None:
+    for name in stpn_swift.__all__:
+        numpy_class = getattr(stpn_swift, name)
+        if inspect.isclass(numpy_class) and issubclass(numpy_class, stpn_swift.Cell):
+            module = getattr(stpn_swift.torch, name)
+            assert issubclass(module, torch.nn.Module) and module.__doc__
+            if numpy_class is not stpn_swift.Cell:
+                expected = inspect.get_annotations(numpy_class.__init__)
+                assert inspect.get_annotations(module.__init__) == {
+                    name: torch.dtype | None if name == "dtype" else annotation
+                    for name, annotation in expected.items()
+                    if name != "seed"
+                }
+    assert issubclass(STPNR, STPN) and issubclass(STPNF, STPN)
+
+
+def test_modules_are_made_of_configs(variant: str) -> None:
+    config = variants.CONFIGS[variant] | {"input_size": I, "hidden_size": H}
+    cell, other = cell_from_config(config), stpn_swift.cell_from_config(config)
+    assert type(cell).__name__ == type(other).__name__
+    assert cell.config == other.config
+    assert cell_from_config(cell.config).config == cell.config
+
+
+def test_parameters_have_the_names_and_shapes_of_the_cell(variant: str) -> None:
+    config = variants.CONFIGS[variant] | {"input_size": I, "hidden_size": H}
+    expected = stpn_swift.cell_from_config(config).params
+    cell = cell_from_config(config)
+    assert {name: tuple(p.shape) for name, p in cell.named_parameters()} == {
+        name: array.shape for name, array in expected.items()
+    }
+    assert cell.state_dict().keys() == expected.keys()
+    for name, parameter in cell.named_parameters():
+        assert cell.get_parameter(name) is parameter
+
+
+def test_dotted_names_are_attributes() -> None:
+    cell: Any = Modulated(I, H)
+    assert cell.i2h.weight is cell.get_parameter("i2h.weight")
+    assert cell.i2h.weight.shape == (H, I)
+
+
+def test_torchs_generator_decides_the_parameters() -> None:
     one, same, other = make(0), make(0), make(1)
     assert torch.equal(one.get_parameter("weight"), same.get_parameter("weight"))
     assert not torch.equal(one.get_parameter("weight"), other.get_parameter("weight"))
+
+
+def test_a_state_dict_carries_all_that_was_learned(variant: str) -> None:
+    cell, x = make_variant(variant), draw(B, T, I)
+    file = io.BytesIO()
+    torch.save(cell.state_dict(), file)
+    file.seek(0)
+    other = cell_from_config(cell.config, dtype=torch.float64)
+    assert not torch.equal(other(x)[0], cell(x)[0])
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert_equal(other.state_dict(), cell.state_dict())
+    assert torch.equal(other(x)[0], cell(x)[0])
+
+
+def test_energy_has_no_gradient_and_changes_none(variant: str) -> None:
+    cell, x, resets = make_variant(variant), draw(B, T, I, gradient=True), torch.rand(B, T) < 0.3
+    state = draw_state_of(cell, gradient=True)
+    inputs = [x, *state.values(), *cell.parameters()]
+
+    def gradients(y: Tensor, final: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        loss = y.sum() + sum((tensor.sum() for tensor in final.values()), start=torch.zeros(()))
+        return torch.autograd.grad(loss, inputs)
+
+    y, final, energy = cell(x, state, resets, energy=True)
+    assert not energy.requires_grad and energy.shape == y.shape and bool((energy >= 0).all())
+    for actual, expected in zip(gradients(y, final), gradients(*cell(x, state, resets)), strict=True):
+        assert torch.equal(actual, expected)
+
+    alone = cell.energy(x, state, resets)
+    assert torch.equal(alone, energy) and not alone.requires_grad
 
 
 def test_the_dtype_is_torchs_default_and_can_be_changed() -> None:
@@ -96,19 +185,26 @@ def test_the_dtype_is_torchs_default_and_can_be_changed() -> None:
         torch.set_default_dtype(torch.float32)
 
 
-def test_repr_shows_the_options() -> None:
-    shown = repr(make(clamp=0.5))
-    assert shown == "STPNR(input_size=2, hidden_size=5, normalize='pre', clamp=0.5, bias=True)"
+def test_repr_shows_sizes_and_unusual_options() -> None:
+    assert repr(make(clamp=0.5)) == "STPNR(input_size=2, hidden_size=5, clamp=0.5)"
+    assert repr(STPNF(I, H)) == "STPNF(input_size=2, hidden_size=5)"
+    assert repr(STPN(I, H, recurrent=False)) == "STPN(input_size=2, hidden_size=5, recurrent=False)"
+    assert repr(HebbFF(I, H, forced=False)) == "HebbFF(input_size=2, hidden_size=5, forced=False)"
+    assert "addpw=1\n  (i2h)" in repr(Modulated(I, H, addpw=1))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda cell: pickle.loads(pickle.dumps(cell))])
-def test_copies_are_independent(copied: Callable[[STPNR], STPNR]) -> None:
-    cell, x = make(), draw(B, T, I)
+def test_copies_are_independent(variant: str, copied: Callable[[Cell], Cell]) -> None:
+    cell, x = make_variant(variant), draw(B, T, I)
+    before = cell(x)[0]
     other = copied(cell)
-    assert torch.equal(other(x)[0], cell(x)[0])
+    assert other.config == cell.config
+    assert torch.equal(other(x)[0], before)
     with torch.no_grad():
-        other.get_parameter("weight").zero_()
-    assert not torch.equal(other(x)[0], cell(x)[0])
+        for parameter in other.parameters():
+            parameter.fill_(0.1)
+    assert not torch.equal(other(x)[0], before)
+    assert torch.equal(cell(x)[0], before)
 
 
 def test_gradients_are_made_only_where_they_are_needed() -> None:
@@ -200,23 +296,28 @@ def test_second_derivatives_are_refused(power: int) -> None:
         torch.autograd.backward(penalty)
 
 
-def test_steps_make_the_sequence() -> None:
-    cell, x, state = make(), draw(B, T, I), draw_state()
+def test_steps_make_the_sequence(variant: str) -> None:
+    cell, x = make_variant(variant), draw(B, T, I)
+    state = draw_state_of(cell)
     with torch.no_grad():
-        y, final = cell(x, state)
-        out = torch.empty(B, H, dtype=torch.float64)
-        steps = [cell.step(x[:, 0], state)]
-        steps += [cell.step(x[:, t], state, out=out).clone() for t in range(1, T)]
-    torch.testing.assert_close(torch.stack(steps, 1), y, rtol=0, atol=1e-12)
+        y, final, energy = cell(x, state, energy=True)
+        out, used = draw(B, H), draw(B, H)
+        first = cell.step(x[:, 0], state, energy=used)
+        steps = [(first, used.clone())]
+        steps += [(cell.step(x[:, t], state, out, used).clone(), used.clone()) for t in range(1, T)]
+    step_y, step_energy = (torch.stack(values, 1) for values in zip(*steps, strict=True))
+    torch.testing.assert_close(step_y, y, rtol=0, atol=1e-12)
+    torch.testing.assert_close(step_energy, energy, rtol=0, atol=1e-12)
     for name, tensor in final.items():
         torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-12)
 
 
-def test_autograd_notices_that_a_step_changed_the_state() -> None:
-    cell, x_t, state = make(), draw(B, I), draw_state()
+@pytest.mark.parametrize("written", ["h", "energy"])
+def test_autograd_notices_what_a_step_wrote(written: str) -> None:
+    cell, x_t, state, energy = make(), draw(B, I), draw_state(), draw(B, H)
     factor = draw(B, H, gradient=True)
-    product = factor * state["h"]
-    cell.step(x_t, state)
+    product = factor * (state | {"energy": energy})[written]
+    cell.step(x_t, state, energy=energy)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.grad(product.sum(), factor)
 
@@ -228,10 +329,12 @@ def test_steps_in_inference_mode() -> None:
         assert cell.step(draw(B, I), state).isfinite().all()
 
 
-def test_compiled_modules_give_the_same() -> None:
-    cell, x = make(), draw(B, T, I)
+@pytest.mark.parametrize("variant", ["stpnr", "hebbff", "fast weights", "modul"])
+def test_compiled_modules_give_the_same(variant: str) -> None:
+    cell, x = make_variant(variant), draw(B, T, I)
     compiled = torch.compile(cell, backend="eager")
-    assert torch.equal(compiled(x)[0], cell(x)[0])
+    for actual, expected in zip(compiled(x, energy=True), cell(x, energy=True), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
 REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
@@ -283,6 +386,24 @@ REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
         lambda: make(dtype=torch.float16),
     ),
     (ValueError, "hidden_size: expected 1 or more, got -1", lambda: STPNR(I, -1)),
+    (TypeError, "hidden_size: expected an int, got str", lambda: HebbFF(I, "5")),  # type: ignore[arg-type]
+    (TypeError, "inner_steps: expected an option of STPNF", lambda: STPNF(I, H, inner_steps=2)),  # type: ignore[call-arg]
+    (TypeError, "multiple values for keyword argument 'recurrent'", lambda: STPNR(I, H, recurrent=True)),  # type: ignore[call-arg]
+    (ValueError, "plastic: ", lambda: STPN(I, H, recurrent=False, plastic="hidden")),
+    (ValueError, "presynaptic: ", lambda: STPNF(I, H, presynaptic="current")),
+    (ValueError, "inner_steps: expected 1 or more, got 0", lambda: FastWeights(I, H, inner_steps=0)),
+    (ValueError, "addpw: ", lambda: Modulated(I, H, addpw=4)),  # type: ignore[arg-type]
+    (TypeError, "config: expected a dict, got str", lambda: cell_from_config("stpn")),  # type: ignore[arg-type]
+    (
+        ValueError,
+        "cell: expected one of \"stpn\", .*, got 'gru'",
+        lambda: cell_from_config({"cell": "gru", "input_size": I, "hidden_size": H}),
+    ),
+    (
+        TypeError,
+        "clamp: expected an option of HebbFF",
+        lambda: cell_from_config({"cell": "hebbff", "input_size": I, "hidden_size": H, "clamp": 1}),
+    ),
     (ValueError, "batch: expected 0 or more, got -1", lambda: make().initial_state(-1)),
     (
         ValueError,
@@ -295,6 +416,21 @@ REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
         lambda: make().step(draw(B, I), draw_state(True)),
     ),
     (TypeError, "state: expected a dict of tensors", lambda: make().step(draw(B, I), None)),  # type: ignore[arg-type]
+    (
+        ValueError,
+        "energy: expected a tensor that needs no gradient",
+        lambda: make().step(draw(B, I), draw_state(), energy=draw(B, H, gradient=True)),
+    ),
+    (
+        TypeError,
+        "energy: expected a Tensor, got bool",
+        lambda: make().step(draw(B, I), draw_state(), energy=True),  # type: ignore[arg-type]
+    ),
+    (
+        ValueError,
+        r"energy: expected shape \(3, 5\), got \(3, 7\)",
+        lambda: make().step(draw(B, I), draw_state(), energy=draw(B, K)),
+    ),
     (ValueError, "out: expected a C-contiguous", lambda: make().step(draw(B, I), draw_state(), draw(H, B).T)),
     (ValueError, "overlaps state", lambda: (s := draw_state()) and make().step(draw(B, I), s, s["h"])),
 ]

@@ -12,16 +12,22 @@
 
 from ._kernel import __version__, get_num_threads, set_num_threads
 from .cell import Cell, Grads, State, Tape
-from .cells import STPNR
+from .cells import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, cell_from_config
 from .runtime import show_config
 
 __all__ = [
+    "STPN",
+    "STPNF",
     "STPNR",
     "Cell",
+    "FastWeights",
     "Grads",
+    "HebbFF",
+    "Modulated",
     "State",
     "Tape",
     "__version__",
+    "cell_from_config",
     "get_num_threads",
     "set_num_threads",
     "show_config",

@@ -1,7 +1,7 @@
 """What all cells have in common: parameters, states and calls on NumPy arrays."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -10,6 +10,7 @@ from . import _kernel
 
 Array = NDArray[Any]
 State = dict[str, Array]
+Seed = int | np.random.Generator | None
 
 
 class Grads(NamedTuple):
@@ -42,7 +43,7 @@ class Tape:
 
 
 class Cell:
-    """A recurrent cell of plastic synapses; the base of the cells in `stpn_swift`.
+    """A cell of plastic synapses; the base of the cells in `stpn_swift`.
 
     Arrays are of the cell's dtype, without exception: nothing is cast. Inputs may have any strides and are
     copied where they are not C-contiguous; arrays that a call writes to must be. B is the batch, T the time,
@@ -62,22 +63,35 @@ class Cell:
         fastest.
     """
 
+    FIXED: ClassVar[Mapping[str, object]] = {}
+    """What every `config` of the class holds: which cell it is."""
+    OPTIONS: ClassVar[Mapping[str, object]] = {}
+    """The options of the class, with their defaults."""
+
     def __init__(
-        self, config: Mapping[str, Any], dtype: DTypeLike, seed: int | np.random.Generator | None
+        self, input_size: int, hidden_size: int, *, dtype: DTypeLike, seed: Seed, **options: Any
     ) -> None:
-        options = {name: _python_scalar(value) for name, value in config.items()}
-        for name in ("input_size", "hidden_size"):
-            if type(options[name]) is not int:
-                raise TypeError(f"{name}: expected an int, got {type(options[name]).__name__}")
-        self._kernel = _kernel.Cell(options, _dtype_name(dtype))
+        unknown = [name for name in options if name not in self.OPTIONS]
+        if unknown:
+            expected = ", ".join(name for name in self.OPTIONS if name not in self.FIXED)
+            raise TypeError(f"{unknown[0]}: expected an option of {type(self).__name__}, one of {expected}")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size}
+        config = {
+            name: _python_scalar(value)
+            for name, value in {**self.FIXED, **sizes, **self.OPTIONS, **options}.items()
+        }
+        for name in sizes:
+            if type(config[name]) is not int:
+                raise TypeError(f"{name}: expected an int, got {type(config[name]).__name__}")
+        self._kernel = _kernel.Cell(config, _dtype_name(dtype))
         self.dtype = np.dtype(self._kernel.dtype)
-        self.input_size: int = options["input_size"]
-        self.hidden_size: int = options["hidden_size"]
+        self.input_size: int = config["input_size"]
+        self.hidden_size: int = config["hidden_size"]
         self.threads = 0
         self.implementation: str | None = None
         random = np.random.default_rng(seed)
         self.params: dict[str, Array] = {
-            name: random.uniform(low, high, shape).astype(self.dtype)
+            name: np.asarray(random.uniform(low, high, shape), self.dtype)
             for name, shape, low, high in self._kernel.parameters
         }
 
@@ -94,16 +108,43 @@ class Cell:
         """
         return {name: np.zeros(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()}
 
+    @overload
     def __call__(
-        self, x: Array, state: State | None = None, resets: Array | None = None
-    ) -> tuple[Array, State]:
-        """Runs whole sequences; as `forward`, for inference."""
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[False] = False,
+    ) -> tuple[Array, State]: ...
+    @overload
+    def __call__(
+        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: Literal[True]
+    ) -> tuple[Array, State, Array]: ...
+    def __call__(
+        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: bool = False
+    ) -> tuple[Array, State] | tuple[Array, State, Array]:
+        """Runs whole sequences; as `forward`, for inference: without the tape."""
         batch, time = self._kernel.sequence_sizes(x)
-        return self._forward(batch, time, x, state, resets, None)
+        y, final_state, used = self._forward(batch, time, x, state, resets, None, energy)
+        return (y, final_state) if used is None else (y, final_state, used)
 
+    @overload
     def forward(
-        self, x: Array, state: State | None = None, resets: Array | None = None
-    ) -> tuple[Array, State, Tape]:
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[False] = False,
+    ) -> tuple[Array, State, Tape]: ...
+    @overload
+    def forward(
+        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: Literal[True]
+    ) -> tuple[Array, State, Tape, Array]: ...
+    def forward(
+        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: bool = False
+    ) -> tuple[Array, State, Tape] | tuple[Array, State, Tape, Array]:
         """Runs whole sequences, and keeps what `backward` needs.
 
         Parameters
@@ -114,6 +155,8 @@ class Cell:
             The state before the first step, by name; None: zeros. It is not changed.
         resets
             (B,T) of bool or uint8: where it is set, every state of the sample is zeroed before that step.
+        energy
+            Whether to return, as a last value, what `energy` returns; it costs no second pass.
 
         Returns
         -------
@@ -123,6 +166,8 @@ class Cell:
             The state after the last step.
         tape
             For one call of `backward`.
+        energy
+            (B,T,H), where it is wanted.
 
         Raises
         ------
@@ -133,20 +178,37 @@ class Cell:
         """
         batch, time = self._kernel.sequence_sizes(x)
         tape = Tape(self._kernel, batch, time, self.implementation)
-        y, final_state = self._forward(batch, time, x, state, resets, tape._memory)
-        return y, final_state, tape
+        y, final_state, used = self._forward(batch, time, x, state, resets, tape._memory, energy)
+        return (y, final_state, tape) if used is None else (y, final_state, tape, used)
+
+    def energy(self, x: Array, state: State | None = None, resets: Array | None = None) -> Array:
+        """The energy that each neuron uses in each step, (B,T,H): the sum over its synapses of conductance
+        times the square of the input, as in docs/cells.md, section 2. It is 0 or more and has no gradient.
+
+        Takes and refuses the same as `forward`.
+        """
+        return self(x, state, resets, energy=True)[2]
 
     def _forward(
-        self, batch: int, time: int, x: Array, state: State | None, resets: Array | None, tape: Array | None
-    ) -> tuple[Array, State]:
+        self,
+        batch: int,
+        time: int,
+        x: Array,
+        state: State | None,
+        resets: Array | None,
+        tape: Array | None,
+        with_energy: bool,
+    ) -> tuple[Array, State, Array | None]:
         y = np.empty((batch, time, self.hidden_size), self.dtype)
-        final_state = {
-            name: np.empty(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()
-        }
+        final_state = self._empty_state(batch)
+        energy = np.empty_like(y) if with_energy else None
         self._kernel.forward(
-            y, final_state, x, self.params, state, resets, tape, self.threads, self.implementation
+            y, final_state, energy, x, self.params, state, resets, tape, self.threads, self.implementation
         )
-        return y, final_state
+        return y, final_state, energy
+
+    def _empty_state(self, batch: int) -> State:
+        return {name: np.empty(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()}
 
     def backward(self, tape: Tape, grad_y: Array | None, grad_state: dict[str, Any] | None = None) -> Grads:
         """Goes back through a whole `forward` call: gradients for its inputs, its initial state and its
@@ -176,10 +238,7 @@ class Cell:
         memory = self._memory_of(tape)
         grads = Grads(
             np.empty((tape._batch, tape._time, self.input_size), self.dtype),
-            {
-                name: np.empty(shape, self.dtype)
-                for name, shape in self._kernel.state_shapes(tape._batch).items()
-            },
+            self._empty_state(tape._batch),
             {name: np.empty(shape, self.dtype) for name, shape, _, _ in self._kernel.parameters},
         )
         self._kernel.backward(
@@ -208,7 +267,7 @@ class Cell:
             )
         return tape._memory
 
-    def step(self, x_t: Array, state: State, out: Array | None = None) -> Array:
+    def step(self, x_t: Array, state: State, out: Array | None = None, energy: Array | None = None) -> Array:
         """Runs one step in place, without gradients, for rollouts.
 
         Parameters
@@ -220,6 +279,9 @@ class Cell:
             another argument.
         out
             (B,H), where y is written to, under the same conditions; None: a new array.
+        energy
+            (B,H), where the energy of the step is written to, under the same conditions; None: it is not
+            computed.
 
         Returns
         -------
@@ -231,19 +293,21 @@ class Cell:
         TypeError
             An argument is no array, or of another dtype than the cell.
         ValueError
-            An argument has another shape, or a dict other entries, than the cell's; the state or `out` cannot
-            be written in place.
+            An argument has another shape, or a dict other entries, than the cell's; the state, `out` or
+            `energy` cannot be written in place.
         """
         kernel = self._kernel
         if out is None:
             out = np.empty((kernel.step_size(x_t), self.hidden_size), self.dtype)
-        kernel.step(out, state, x_t, self.params, self.threads, self.implementation)
+        kernel.step(out, state, energy, x_t, self.params, self.threads, self.implementation)
         return out
 
     def __repr__(self) -> str:
-        options = {name: value for name, value in self.config.items() if name != "cell"}
-        options["dtype"] = self.dtype.name
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+        """Builds a cell of the same options: those that are not the defaults are named."""
+        usual = {**self.OPTIONS, **self.FIXED}
+        options = {**self.config, "dtype": self.dtype.name}
+        named = (f"{name}={value!r}" for name, value in options.items() if value != usual.get(name, ...))
+        return f"{type(self).__name__}({', '.join(named)})"
 
 
 def _dtype_name(dtype: DTypeLike) -> str | None:

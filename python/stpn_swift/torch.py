@@ -7,8 +7,9 @@ y, state = cell(torch.zeros(128, 9, 37))
 y.sum().backward()
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack, cast, overload
 
 import torch
 from numpy.typing import NDArray
@@ -82,19 +83,22 @@ class _Operator:
         resets: Tensor | None,
         run: _Run,
         *,
+        with_energy: bool,
         with_tape: bool,
-    ) -> tuple[Tensor, Tensors, Tensor | None]:
-        """y (B,T,H), the final state, and the tape where it is wanted."""
+    ) -> tuple[Tensor, Tensors, Tensor | None, Tensor | None]:
+        """y (B,T,H), the final state, the energy (B,T,H) and the tape, these two where they are wanted."""
         x_array = _array("x", x, self.dtype)
         B, T = self.kernel.sequence_sizes(x_array)
         y = self.empty((B, T, self.hidden_size))
         final = {name: self.empty(shape) for name, shape in self.kernel.state_shapes(B).items()}
+        energy = torch.empty_like(y) if with_energy else None
         tape = None
         if with_tape:
             tape = torch.empty(self.kernel.tape_size(B, T, run.implementation), dtype=torch.uint8)
         self.kernel.forward(
             y.numpy(),
             _arrays("final_state", final, self.dtype),
+            None if energy is None else energy.numpy(),
             x_array,
             _arrays("params", params, self.dtype),
             None if state is None else _arrays("state", state, self.dtype),
@@ -102,7 +106,7 @@ class _Operator:
             None if tape is None else tape.numpy(),
             *run,
         )
-        return y, final, tape
+        return y, final, energy, tape
 
     def backward(
         self,
@@ -127,7 +131,15 @@ class _Operator:
             *run,
         )
 
-    def step(self, y: Tensor | None, state: Tensors, x_t: Tensor, params: Tensors, run: _Run) -> Tensor:
+    def step(
+        self,
+        y: Tensor | None,
+        state: Tensors,
+        energy: Tensor | None,
+        x_t: Tensor,
+        params: Tensors,
+        run: _Run,
+    ) -> Tensor:
         """y, a new tensor where none is given."""
         x_array = _array("x_t", x_t, self.dtype)
         if y is None:
@@ -135,6 +147,7 @@ class _Operator:
         self.kernel.step(
             _array("out", y, self.dtype),
             _arrays("state", state, self.dtype),
+            None if energy is None else _array("energy", energy, self.dtype),
             x_array,
             _arrays("params", params, self.dtype),
             *run,
@@ -152,23 +165,30 @@ class _Sequence(torch.autograd.Function):
         operator: _Operator,
         run: _Run,
         resets: Tensor | None,
+        with_energy: bool,
         state_names: list[str] | None,
         param_names: list[str],
         x: Tensor,
         *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor | None, ...]:
         params, state = _split(tensors, param_names, state_names)
-        y, final, tape = operator.forward(x, params, state, resets, run, with_tape=True)
+        y, final, energy, tape = operator.forward(
+            x, params, state, resets, run, with_energy=with_energy, with_tape=True
+        )
+        if energy is not None:
+            ctx.mark_non_differentiable(energy)
         ctx.operator, ctx.run = operator, run
         ctx.state_names, ctx.param_names = state_names, param_names
         ctx.shapes = [tensor.shape for tensor in (x, *tensors)]
         ctx.differentiable = [tensor for tensor in (x, *tensors) if tensor.requires_grad]
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(tape)
-        return y, *final.values()
+        return y, energy, *final.values()
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor | None, *grad_final: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_y: Tensor | None, _: Tensor | None, *grad_final: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         needed = ctx.needs_input_grad[-len(ctx.shapes) :]
         grads = [
             ctx.operator.empty(shape) if need else None
@@ -182,8 +202,9 @@ class _Sequence(torch.autograd.Function):
             grad_x, grad_params, grad_state or {}, grad_y, grad_final_state, tape, ctx.shapes[0][:2], ctx.run
         )
         if torch.is_grad_enabled():
-            return None, None, None, None, None, *_apply(_Once, grads, *ctx.differentiable)
-        return None, None, None, None, None, *grads
+            grads = list(_apply(_Once, grads, *ctx.differentiable))
+        others_than_tensors = len(ctx.needs_input_grad) - len(grads)
+        return *[None] * others_than_tensors, *grads
 
 
 class _Once(torch.autograd.Function):
@@ -217,6 +238,9 @@ def _split(
 class Cell(nn.Module):
     """What the modules have in common: parameters, states and calls on tensors.
 
+    The parameters are drawn with torch's generator, in the `dtype` that a module is made with: torch.float32
+    or torch.float64, or torch's default dtype where it is None.
+
     Tensors are of the parameters' dtype, float32 or float64, and on the CPU. Where they are not contiguous,
     inputs are copied; tensors that `step` writes to must be. B is the batch, T the time, I the input size and
     H the hidden size.
@@ -239,12 +263,17 @@ class Cell(nn.Module):
         self.hidden_size = numpy_cell.hidden_size
         self.threads = 0
         self.implementation: str | None = None
+        self._usual = {**numpy_cell.OPTIONS, **numpy_cell.FIXED}
         self._operators = {
             dtype: _Operator(numpy_cell.config, dtype) for dtype in (torch.float32, torch.float64)
         }
         self._parameter_names = list(numpy_cell.params)
+        self._get_parameters = attrgetter(*self._parameter_names)
         for name, array in numpy_cell.params.items():
-            self.register_parameter(name, nn.Parameter(torch.from_numpy(array)))
+            owner, _, leaf = name.rpartition(".")
+            if owner and not hasattr(self, owner):
+                self.add_module(owner, nn.ParameterDict())
+            self.get_submodule(owner).register_parameter(leaf, nn.Parameter(torch.from_numpy(array)))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -261,9 +290,26 @@ class Cell(nn.Module):
         shapes = operator.kernel.state_shapes(batch)
         return {name: torch.zeros(shape, dtype=operator.dtype) for name, shape in shapes.items()}
 
+    @overload
     def forward(
-        self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None
-    ) -> tuple[Tensor, Tensors]:
+        self,
+        x: Tensor,
+        state: Tensors | None = None,
+        resets: Tensor | None = None,
+        energy: Literal[False] = False,
+    ) -> tuple[Tensor, Tensors]: ...
+    @overload
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensors | None = None,
+        resets: Tensor | None = None,
+        *,
+        energy: Literal[True],
+    ) -> tuple[Tensor, Tensors, Tensor]: ...
+    def forward(
+        self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None, energy: bool = False
+    ) -> tuple[Tensor, Tensors] | tuple[Tensor, Tensors, Tensor]:
         """Runs whole sequences.
 
         Parameters
@@ -275,6 +321,8 @@ class Cell(nn.Module):
         resets
             (B,T) of bool or uint8: where it is set, every state of the sample is zeroed before that step, and
             no gradient flows past it.
+        energy
+            Whether to return, as a last value, what `energy` returns; it costs no second pass.
 
         Returns
         -------
@@ -282,6 +330,8 @@ class Cell(nn.Module):
             (B,T,H), the activations.
         state
             The state after the last step.
+        energy
+            (B,T,H), where it is wanted; it has no gradient.
 
         Gradients reach x, the state and the parameters, from y and the final state. They are those of the
         call as it was, whatever became of the tensors since. There are no second derivatives.
@@ -299,14 +349,31 @@ class Cell(nn.Module):
         if state is not None:
             _check_dict("state", state)
             tensors += state.values()
-        if not _need_gradients(tensors):
-            y, final_state, _ = operator.forward(x, params, state, resets, run, with_tape=False)
-            return y, final_state
-        state_names = None if state is None else list(state)
-        y, *final = _apply(_Sequence, operator, run, resets, state_names, list(params), *tensors)
-        return y, dict(zip(operator.state_names, final, strict=True))
+        used: Tensor | None
+        if _need_gradients(tensors):
+            state_names = None if state is None else list(state)
+            y, used, *final = _apply(
+                _Sequence, operator, run, resets, energy, state_names, list(params), *tensors
+            )
+            final_state = dict(zip(operator.state_names, final, strict=True))
+        else:
+            y, final_state, used, _ = operator.forward(
+                x, params, state, resets, run, with_energy=energy, with_tape=False
+            )
+        return (y, final_state) if used is None else (y, final_state, used)
 
-    def step(self, x_t: Tensor, state: Tensors, out: Tensor | None = None) -> Tensor:
+    def energy(self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None) -> Tensor:
+        """The energy that each neuron uses in each step, (B,T,H), as in docs/cells.md, section 2, without a
+        gradient.
+
+        Takes and refuses the same as `forward`.
+        """
+        with torch.no_grad():
+            return self.forward(x, state, resets, energy=True)[2]
+
+    def step(
+        self, x_t: Tensor, state: Tensors, out: Tensor | None = None, energy: Tensor | None = None
+    ) -> Tensor:
         """Runs one step in place, without gradients, for rollouts.
 
         Parameters
@@ -318,6 +385,9 @@ class Cell(nn.Module):
             argument.
         out
             (B,H), where y is written to, under the same conditions; None: a new tensor.
+        energy
+            (B,H), where the energy of the step is written to, under the same conditions; None: it is not
+            computed.
 
         Returns
         -------
@@ -330,68 +400,156 @@ class Cell(nn.Module):
             An argument is no tensor, or of another dtype than the parameters.
         ValueError
             An argument needs a gradient where gradients are enabled, is not on the CPU, or has another shape,
-            or a dict other entries, than the cell's; the state or `out` cannot be written in place.
+            or a dict other entries, than the cell's; the state, `out` or `energy` cannot be written in place.
         """
         operator, params = self._operator()
         _check_dict("state", state)
         for name, tensor in {
             "x_t": x_t,
             "out": out,
+            "energy": energy,
             **{f"state['{k}']": v for k, v in state.items()},
         }.items():
             if _need_gradients([tensor]):
                 raise ValueError(f"{name}: expected a tensor that needs no gradient, or torch.no_grad()")
-        y = operator.step(out, state, x_t, params, _Run(self.threads, self.implementation))
-        increment_version([tensor for tensor in (*state.values(), y) if not tensor.is_inference()])
+        y = operator.step(out, state, energy, x_t, params, _Run(self.threads, self.implementation))
+        written = [*state.values(), y] if energy is None else [*state.values(), y, energy]
+        increment_version([tensor for tensor in written if not tensor.is_inference()])
         return y
 
     def _operator(self) -> tuple[_Operator, Tensors]:
         """The operator for the dtype of the parameters, and these."""
-        params = {name: cast(Tensor, getattr(self, name)) for name in self._parameter_names}
+        params: Tensors = dict(zip(self._parameter_names, self._get_parameters(self), strict=True))
         dtype = params[self._parameter_names[0]].dtype
         if dtype not in self._operators:
             raise TypeError(f"parameters: expected torch.float32 or torch.float64, got {dtype}")
         return self._operators[dtype], params
 
     def extra_repr(self) -> str:
-        options = ((name, value) for name, value in self.config.items() if name != "cell")
-        return ", ".join(f"{name}={value!r}" for name, value in options)
+        """The sizes, and the options that are not the defaults."""
+        options = self.config.items()
+        return ", ".join(
+            f"{name}={value!r}" for name, value in options if value != self._usual.get(name, ...)
+        )
 
 
-class STPNR(Cell):
-    """Recurrent short-term plasticity neurons as a module; `stpn_swift.STPNR` describes its options.
+class _Drawn(TypedDict):
+    """What a cell for NumPy arrays needs, beside its options, to have the parameters of a new module."""
 
-    Parameters
-    ----------
-    dtype
-        Of the parameters, torch.float32 or torch.float64; None: torch's default dtype.
+    dtype: str
+    seed: int
 
-    The parameters, `weight`, `weight_lambda`, `weight_gamma` (H,I+H) and `bias` (H), are drawn with torch's
-    generator. The states are `h` (B,H), the activations, and `F` (B,H,I+H).
 
-    Raises
-    ------
-    ValueError
-        An option is out of its range or unknown, or a size is too large.
-    """
+def _drawn(dtype: torch.dtype | None) -> _Drawn:
+    """For parameters of this dtype, or torch's default one, drawn with torch's generator."""
+    return {
+        "dtype": _name(dtype or torch.get_default_dtype()),
+        "seed": int(torch.randint(2**63 - 1, ())),
+    }
+
+
+class STPN(Cell):
+    """Short-term plasticity neurons as a module; `stpn_swift.STPN` describes sizes, options, parameters and
+    states."""
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         *,
-        normalize: cells.Normalize = "pre",
-        clamp: float | None = None,
-        bias: bool = True,
+        recurrent: bool = True,
         dtype: torch.dtype | None = None,
+        **options: Unpack[cells.STPNOptions],
     ) -> None:
-        numpy_cell = cells.STPNR(
-            input_size,
-            hidden_size,
-            normalize=normalize,
-            clamp=clamp,
-            bias=bias,
-            dtype=_name(dtype or torch.get_default_dtype()),
-            seed=int(torch.randint(2**63 - 1, ())),
-        )
-        super().__init__(numpy_cell)
+        super().__init__(cells.STPN(input_size, hidden_size, recurrent=recurrent, **_drawn(dtype), **options))
+
+
+class STPNR(STPN):
+    """Recurrent short-term plasticity neurons as a module, `STPN` with recurrent=True."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[cells.STPNOptions],
+    ) -> None:
+        # Not that of STPN, whose cell would have `recurrent` among its options.
+        Cell.__init__(self, cells.STPNR(input_size, hidden_size, **_drawn(dtype), **options))
+
+
+class STPNF(STPN):
+    """Feed-forward short-term plasticity neurons as a module, `STPN` with recurrent=False."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[cells.STPNOptions],
+    ) -> None:
+        # As for STPNR.
+        Cell.__init__(self, cells.STPNF(input_size, hidden_size, **_drawn(dtype), **options))
+
+
+class HebbFF(Cell):
+    """HebbFF as a module; `stpn_swift.HebbFF` describes sizes, options, parameters and states."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[cells.HebbFFOptions],
+    ) -> None:
+        super().__init__(cells.HebbFF(input_size, hidden_size, **_drawn(dtype), **options))
+
+
+class FastWeights(Cell):
+    """Fast weights as a module; `stpn_swift.FastWeights` describes sizes, options, parameters and states."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[cells.FastWeightsOptions],
+    ) -> None:
+        super().__init__(cells.FastWeights(input_size, hidden_size, **_drawn(dtype), **options))
+
+
+class Modulated(Cell):
+    """Modulated plasticity as a module; `stpn_swift.Modulated` describes sizes, options, parameters and
+    states."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[cells.ModulatedOptions],
+    ) -> None:
+        super().__init__(cells.Modulated(input_size, hidden_size, **_drawn(dtype), **options))
+
+
+_MODULES: dict[type[cell.Cell], Callable[..., Cell]] = {
+    cells.STPNR: STPNR,
+    cells.STPNF: STPNF,
+    cells.HebbFF: HebbFF,
+    cells.FastWeights: FastWeights,
+    cells.Modulated: Modulated,
+}
+
+
+def cell_from_config(config: Mapping[str, Any], *, dtype: torch.dtype | None = None) -> Cell:
+    """The module that a config describes; `stpn_swift.cell_from_config` describes configs and errors.
+
+    cell = cell_from_config({"cell": "stpn", "input_size": 37, "hidden_size": 11, "clamp": 0.1})
+    """
+    numpy_class, arguments = cells.read_config(config)
+    return _MODULES[numpy_class](**arguments, dtype=dtype)
