@@ -10,8 +10,8 @@
 
 #if defined(STPN_WITH_X86_64_KERNELS) && defined(__x86_64__)
 
-void stpn_kernel_x86_64_v3(const void *job);
-void stpn_kernel_x86_64_v4(const void *job);
+int64_t stpn_kernel_x86_64_v3(const void *job);
+int64_t stpn_kernel_x86_64_v4(const void *job);
 
 stpn_platform_kernel stpn_platform_find_kernel(int32_t implementation)
 {

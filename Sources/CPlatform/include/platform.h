@@ -19,8 +19,9 @@ int32_t stpn_platform_max_threads(void);
 /* The value of STPN_ISA when it was first asked for, or NULL. */
 const char *stpn_platform_requested_implementation(void);
 
-/* A fast kernel compiled for one instruction set: runs the Job (Sequence/Job.swift) at the address. */
-typedef void (*stpn_platform_kernel)(const void *job);
+/* A fast kernel compiled for one instruction set: runs the Job (Sequence/Job.swift) at the address, and returns the bytes
+ * that it asks for, -1 for more than there can be, or 0 after a pass. */
+typedef int64_t (*stpn_platform_kernel)(const void *job);
 
 /* The kernel compiled for implementation (STPN_X86_64_V3, …), or NULL where this build has none for it or this processor
  * does not run it. STPN_BASELINE is compiled into the Swift module itself and is not found here. */

@@ -153,7 +153,7 @@ typedef struct stpn_cell {
                               /* HebbFF: */
     int32_t forced;           /* 1: 0 < decay < 1 and a negative learning rate, whatever the parameters; 0: the raw ones */
                               /* Fast weights: */
-    int32_t inner_steps;      /* S, 1 or more */
+    int32_t inner_steps;      /* S, 1 to 1024 */
                               /* Modulated: */
     int32_t kind;             /* STPN_KIND_… */
     int32_t addpw;            /* 0 to 3: how a step's M joins F (cells.md section 5) */

@@ -261,8 +261,8 @@ extension stpn_cell {
     }
 
     private func checkedFastWeights(_ inputSize: Int, _ hiddenSize: Int) throws(Failure) -> FastWeights {
-        guard inner_steps >= 1 else {
-            throw Failure(.option, "inner_steps", "expected 1 or more, got \(inner_steps)")
+        guard (1...1024).contains(inner_steps) else {
+            throw Failure(.option, "inner_steps", "expected 1 to 1024, got \(inner_steps)")
         }
         return FastWeights(
             inputSize: inputSize, hiddenSize: hiddenSize, innerSteps: Int(inner_steps),
@@ -288,7 +288,9 @@ extension stpn_cell {
     }
 
     private func flag(_ name: StaticString, _ field: Int32) throws(Failure) -> Bool {
-        guard field == 0 || field == 1 else { throw Failure(.option, name.description, "expected 0 or 1, got \(field)") }
+        guard field == 0 || field == 1 else {
+            throw Failure(.option, name.description, "expected 0 or 1, got \(field)")
+        }
         return field == 1
     }
 

@@ -58,8 +58,8 @@ enum Implementation: Int32, CaseIterable {
     /// The answer to a job: the bytes asked for, nil where that is more than there can be, or 0 after a run.
     func run(_ job: Job) -> Int? {
         if self == .plain { return job.cell.runPlain(job) }
-        guard let kernel = stpn_platform_find_kernel(rawValue), job.work.computes else { return job.cell.runFast(job) }
-        withUnsafePointer(to: job) { kernel($0) }
-        return 0
+        guard let kernel = stpn_platform_find_kernel(rawValue) else { return job.cell.runFast(job) }
+        let answer = withUnsafePointer(to: job) { kernel($0) }
+        return answer < 0 ? nil : Int(answer)
     }
 }

@@ -66,17 +66,19 @@ extension CellDescription {
     var parameters: [ArrayInfo] { Parameter.allCases.compactMap { info($0) } }
     var states: [ArrayInfo] { State.allCases.compactMap { info($0) } }
 
-    /// The number of a parameter, or nil where the cell has none of that name.
-    func index(_ parameter: Parameter) -> Int? {
-        if info(parameter) == nil { return nil }
-        return Parameter.allCases.reduce(0) {
-            $0 + ($1.rawValue < parameter.rawValue && info($1) != nil ? 1 : 0)
-        }
-    }
+    /// The number of every parameter by its slot, or nil where the cell has none of that name.
+    var parameterIndices: [Int?] { Self.numbered(Parameter.allCases.map { info($0) != nil }) }
+    var stateIndices: [Int?] { Self.numbered(State.allCases.map { info($0) != nil }) }
 
-    func index(_ state: State) -> Int? {
-        if info(state) == nil { return nil }
-        return State.allCases.reduce(0) { $0 + ($1.rawValue < state.rawValue && info($1) != nil ? 1 : 0) }
+    func index(_ parameter: Parameter) -> Int? { parameterIndices[parameter.rawValue] }
+    func index(_ state: State) -> Int? { stateIndices[state.rawValue] }
+
+    private static func numbered(_ isThere: [Bool]) -> [Int?] {
+        var count = 0
+        return isThere.map {
+            count += $0 ? 1 : 0
+            return $0 ? count - 1 : nil
+        }
     }
 }
 

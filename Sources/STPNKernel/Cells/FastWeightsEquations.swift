@@ -35,8 +35,8 @@ struct FastWeightsEquations<T: Real>: Equations {
         let h: [[T]]  // (S+1,H)
     }
 
-    private func layerNorm(_ arrays: FastWeightsArrays<Pointer>) -> LayerNorm<T>? {
-        LayerNorm(gain: arrays.layerNormWeight, bias: arrays.layerNormBias)
+    private func layerNorm(_ arrays: FastWeightsArrays<Pointer>) -> PlainLayerNorm<T>? {
+        PlainLayerNorm(gain: arrays.layerNormWeight, bias: arrays.layerNormBias)
     }
 
     private func terms(_ x: UnsafePointer<T>, _ before: State) -> Terms {

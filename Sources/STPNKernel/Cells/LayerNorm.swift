@@ -1,42 +1,49 @@
-/// A layer norm over the neurons of a sample (docs/cells.md, section 1), for the plain kernel: what it makes of a, beside
-/// its adjoint.
-struct LayerNorm<T: Real> {
-    static var epsilon: T { T(1e-5) }
+/// A layer norm over the neurons of a sample (docs/cells.md, section 1), for the fast kernel: rows of H numbers padded
+/// with zeros.
+struct LayerNorm<Number: Real> {
+    typealias Pointer = UnsafeMutablePointer<Number>
 
-    let gain: UnsafeMutablePointer<T>  // (H)
-    let bias: UnsafeMutablePointer<T>  // (H)
+    /// H, and padded
+    let H: Int
+    let Hp: Int
 
-    /// nil where the options leave it out.
-    init?(gain: UnsafeMutablePointer<T>?, bias: UnsafeMutablePointer<T>?) {
-        guard let gain, let bias else { return nil }
-        (self.gain, self.bias) = (gain, bias)
+    /// a becomes (a - mean) / deviation, with the variance of divisor H; returns 1 / deviation.
+    private func standardize(_ a: Pointer) -> Number {
+        let mean = a.sum(Hp) / Number(H)
+        a.add(-mean, H)
+        let inverse = 1 / (a.dot(a, Hp) / Number(H) + PlainLayerNorm<Number>.epsilon).squareRoot()
+        a.scale(inverse, H)
+        return inverse
     }
 
-    /// (a - mean) / deviation, and 1 / deviation, with the variance of divisor H.
-    private func standardized(_ a: [T]) -> (values: [T], inverse: T) {
-        let H = T(a.count)
-        let mean = a.reduce(0, +) / H
-        let variance = a.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / H
-        let inverse = 1 / (variance + Self.epsilon).squareRoot()
-        return (a.map { ($0 - mean) * inverse }, inverse)
-    }
-
-    func value(_ a: [T]) -> [T] {
-        let (values, _) = standardized(a)
-        return a.indices.map { values[$0] * gain[$0] + bias[$0] }
-    }
-
-    /// From the gradient for the value to that for a; adds to the gradients of gain and bias.
-    func adjoint(_ a: [T], _ gradient: [T], _ gradients: LayerNorm) -> [T] {
-        let (values, inverse) = standardized(a)
-        let H = T(a.count)
-        var (sum, product): (T, T) = (0, 0)
-        for j in a.indices {
-            gradients.gain[j] += gradient[j] * values[j]
-            gradients.bias[j] += gradient[j]
-            sum += gradient[j] * gain[j]
-            product += gradient[j] * gain[j] * values[j]
+    /// a (Hp), in place; gain and bias (Hp).
+    func apply(_ a: Pointer, gain: Pointer, bias: Pointer) {
+        _ = standardize(a)
+        var j = 0
+        while j < Hp {
+            a.store(fma(a.lanes(j), gain.lanes(j), bias.lanes(j)), j)
+            j &+= Number.Lanes.scalarCount
         }
-        return a.indices.map { (gradient[$0] * gain[$0] - sum / H - values[$0] * product / H) * inverse }
+    }
+
+    /// The gradient (Hp) for the value becomes that for a (Hp), which is used up; adds to the gradients of gain and bias.
+    func adjoint(_ a: Pointer, _ gradient: Pointer, gain: Pointer, gradGain: Pointer, gradBias: Pointer) {
+        let inverse = standardize(a)
+        var j = 0
+        while j < Hp {
+            let g = gradient.lanes(j)
+            gradGain.store(fma(g, a.lanes(j), gradGain.lanes(j)), j)
+            gradBias.store(gradBias.lanes(j) + g, j)
+            gradient.store(g * gain.lanes(j), j)
+            j &+= Number.Lanes.scalarCount
+        }
+        let mean = gradient.sum(Hp) / Number(H)
+        let slope = gradient.dot(a, Hp) / Number(H)
+        j = 0
+        while j < Hp {
+            gradient.store((gradient.lanes(j) - mean - a.lanes(j) * slope) * inverse, j)
+            j &+= Number.Lanes.scalarCount
+        }
+        (gradient + H).zero(Hp - H)
     }
 }

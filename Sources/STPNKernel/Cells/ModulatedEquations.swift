@@ -26,6 +26,7 @@ struct ModulatedEquations<T: Real>: Equations {
     private var I: Int { cell.inputSize }
     private var H: Int { cell.hiddenSize }
     private var clamp: T { T(cell.clamp) }
+    private var clips: Bool { clamp < .infinity }
 
     private struct Terms {
         let h: [T]  // (H)
@@ -108,7 +109,7 @@ struct ModulatedEquations<T: Real>: Equations {
             for k in 0..<H {
                 let jk = j * H + k
                 let (F, M) = (before.F[jk], before.E?[jk] ?? terms.D[jk])
-                let g = clamp == .infinity || abs(terms.updated[jk]) < clamp ? gradAfter.F[jk] : 0
+                let g = clips && abs(terms.updated[jk]) >= clamp ? 0 : gradAfter.F[jk]
                 var gAdded = g  // (15)
                 switch cell.addition {
                 case .plain, .clipped:

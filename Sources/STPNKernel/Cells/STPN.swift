@@ -141,6 +141,21 @@ struct STPN: CellDescription {
     }
     enum State: Int, CaseIterable { case h, F, fb }
 
+    /// Where Λ and Γ of synapse (j,p) are in their arrays.
+    func rateIndex(_ j: Int, _ p: Int) -> Int {
+        switch plasticityShape {
+        case .synapse: j * plasticSize + p
+        case .neuron: j
+        case .presynaptic: p
+        case .scalar: 0
+        }
+    }
+
+    /// Nothing that a step computes of one neuron meets another.
+    var neuronsAreIndependent: Bool {
+        !recurrent && rule == .hebb && normAxis == .neuron && !normGain && !plasticBias && !layerNorm
+    }
+
     /// The shape of Λ and Γ
     private var ratesShape: Shape {
         switch plasticityShape {

@@ -7,22 +7,25 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let cell: Cell
     private let parameters: Cell.Rows
     private let trace: Cell.Trace
-    /// Of the block
-    private let samples: Int
-    /// The most steps that are replayed at a time
-    private let steps: Int
-    private let X: Pointer  // (samples, H, steps + 1, Kp): before every step that is replayed and after the last
-    private let checkpoints: Pointer  // (segments - 1, samples, synapses): where all but the first begin
+    private let history: SynapseHistory<Number>  // rows (Kp) of X
     private let gradX: Pointer  // (samples, synapses)
     private let gradV: Pointer  // (samples, Kp): for the presynaptic vector of this step
-    private let gradU: Pointer  // (samples, Kp): of the step before
+    private let gradU: Pointer  // (samples, Kp): for u of the step before
+    private let gradProjection: Pointer  // (samples, Kp): for Σ h_i F̃_ik of this step; only with "oja"
     private let gradH: Pointer  // (samples, Hp): for h_t, from step t + 1
+    private let gradFb: Pointer  // (samples, Hp): for f_t
     private let gradDot: Pointer  // (samples, Hp)
-    private let gradNorm: Pointer  // (samples, Hp): over the norm
+    private let gradNorm: Pointer  // (samples, Hp): the factor of G in its gradient through the norm
+    private let scale: Pointer  // (samples, Hp): of F̃ in this step
+    private let postUnit: Pointer  // (samples, Hp): the factor of W + X in the derivative of the norm in "post"
+    private let postFactor: Pointer  // (samples, Hp): as gradNorm, of the norm in "post" where it is that of the layer
+    private let gradA: Pointer  // (Hp): of one sample
+    private let activation: Pointer  // (Hp): a of one sample
     private let hebb: RowSums<Number>  // (samples, Hp)
     private let decay: RowSums<Number>  // (samples, Hp)
     private let rowH: Pointer  // (steps): h_j of the steps of a segment
     private let rowScale: Pointer  // (steps)
+    private let scales: Pointer  // (steps, Hp): of F̃ in the steps of a segment
 
     init(
         _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int,
@@ -30,80 +33,51 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     ) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         let (Kp, Hp, n) = (cell.Kp, cell.Hp, samples)
-        (self.samples, self.steps) = (samples, steps)
-        X = arena.take(Number.self, n, cell.H, steps + 1, Kp)
-        checkpoints = arena.take(Number.self, segments - 1, n, cell.synapses)
+        history = SynapseHistory(&arena, samples: n, rows: cell.H, width: Kp, steps: steps, segments: segments)
         gradX = arena.take(Number.self, n, cell.synapses)
         gradV = arena.take(Number.self, n, Kp)
         gradU = arena.take(Number.self, n, Kp)
+        gradProjection = arena.take(Number.self, cell.options.projects ? n : 0, Kp)
         gradH = arena.take(Number.self, n, Hp)
+        gradFb = arena.take(Number.self, n, Hp)
         gradDot = arena.take(Number.self, n, Hp)
         gradNorm = arena.take(Number.self, n, Hp)
+        scale = arena.take(Number.self, n, Hp)
+        postUnit = arena.take(Number.self, n, Hp)
+        postFactor = arena.take(Number.self, n, Hp)
+        gradA = arena.take(Number.self, Hp)
+        activation = arena.take(Number.self, Hp)
         hebb = RowSums(&arena, rows: n * Hp)
         decay = RowSums(&arena, rows: n * Hp)
         rowH = arena.take(Number.self, steps)
         rowScale = arena.take(Number.self, steps)
+        scales = arena.take(Number.self, steps, Hp)
     }
+
+    private var options: Cell.Options { cell.options }
 
     // MARK: Recomputing the synapses
 
-    /// Row j of the synapses before step `step` of the segment.
-    @inline(__always)
-    private func synapses(_ s: Int, _ j: Int, _ step: Int) -> Pointer {
-        X + ((s &* cell.H &+ j) &* (steps &+ 1) &+ step) &* cell.Kp
-    }
-
-    private func checkpoint(_ s: Int, _ index: Int) -> Pointer {
-        checkpoints + ((index - 1) * samples + s) * cell.synapses
-    }
-
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) {
-        let F = state(STPN.State.F.rawValue)
-        for j in 0..<cell.H {
-            let row = synapses(s, j, 0)
-            if let F { row.copyPadded(F + j * cell.K, cell.K, cell.Kp) } else { row.zero(cell.Kp) }
-        }
+        history.load(s, cell.index(.F).flatMap(state), columns: cell.columns)
     }
 
-    func load(_ s: Int, checkpoint index: Int) {
-        for j in 0..<cell.H {
-            synapses(s, j, 0).copy(checkpoint(s, index) + j * cell.Kp, cell.Kp)
-        }
-    }
-
-    func save(_ s: Int, checkpoint index: Int, after count: Int) {
-        for j in 0..<cell.H {
-            (checkpoint(s, index) + j * cell.Kp).copy(synapses(s, j, count), cell.Kp)
-        }
-    }
+    func load(_ s: Int, checkpoint: Int) { history.load(s, checkpoint: checkpoint) }
+    func save(_ s: Int, checkpoint: Int, after count: Int) { history.save(s, checkpoint: checkpoint, after: count) }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        let v = trace.v + trace.row(b, steps.lowerBound) * cell.Kp
-        for j in 0..<cell.H {
-            gatherRow(b, j, steps)
-            let row = synapses(s, j, 0)
-            var first = 0
-            for step in 0...steps.count where step == steps.count || reset(steps.lowerBound + step) {
-                cell.description.withRule(Replay(block: self, row: row, v: v, j: j, steps: first..<step))
-                if step < steps.count { (row + step * cell.Kp).zero(cell.Kp) }
-                first = step
-            }
+        let u = trace.u + trace.row(b, steps.lowerBound) * cell.Kp
+        for (i, t) in steps.enumerated() where options.scales {
+            cell.scale(trace, parameters, b, t, into: scales + i * cell.Hp)
         }
-    }
-
-    /// h_j and the scale of F̃ of every step.
-    private func gatherRow(_ b: Int, _ j: Int, _ steps: Range<Int>) {
-        for (i, t) in steps.enumerated() {
-            let row = trace.row(b, t) * cell.Hp + j
-            rowH[i] = trace.h[row]
-            rowScale[i] =
-                if cell.description.dividesBefore {
-                    trace.inverse[row]
-                } else if cell.description.dividesAfter {
-                    trace.scale[trace.scaleRow(b, t) * cell.Hp + j]
-                } else {
-                    1
-                }
+        for j in 0..<cell.H {
+            for (i, t) in steps.enumerated() {
+                rowH[i] = trace.h[trace.row(b, t) * cell.Hp + j]
+                rowScale[i] = options.scales ? scales[i * cell.Hp + j] : 1
+            }
+            history.replay(s, j, steps: steps, reset: reset) { row, run in
+                cell.description.withRule(Replay(block: self, row: row, u: u, j: j, steps: run))
+            }
         }
     }
 
@@ -111,75 +85,151 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private struct Replay: STPNRulePass {
         let block: STPNBackward
         let row: Pointer  // (steps + 1, Kp)
-        let v: Pointer  // (steps, Kp)
+        let u: Pointer  // (steps, Kp)
         let j: Int
         let steps: Range<Int>
 
         func run<R: STPNRule>(_: R.Type) {
+            forEachVector(Number.self, width: block.cell.Kp, Loop<R>(replay: self))
+        }
+
+        private struct Loop<R: STPNRule>: VectorLoop {
+            let replay: Replay
+            func run<let N: Int>(_: Samples<N>.Type, _ k: Int) { replay.replay(R.self, Samples<N>.self, k) }
+        }
+
+        @inline(__always)
+        private func replay<R: STPNRule, let N: Int>(_: R.Type, _: Samples<N>.Type, _ k: Int) {
             let (Kp, parameters) = (block.cell.Kp, block.parameters)
-            var k = 0
-            while k < Kp {
-                let lambda = (parameters.lambda + j &* Kp).lanes(k)
-                let gamma = (parameters.gamma + j &* Kp).lanes(k)
-                var x = (row + steps.lowerBound &* Kp).lanes(k)
-                for step in steps {
-                    x = updated(
-                        x, lambda: lambda, gamma: gamma, u: (v + step &* Kp).lanes(k), h: block.rowH[step],
-                        scale: block.rowScale[step], clamp: block.cell.clamp, R.self)
-                    (row + (step &+ 1) &* Kp).store(x, k)
+            let width = Number.Lanes.scalarCount
+            let lambda = InlineArray<N, Number.Lanes> { (parameters.lambda + j &* Kp).lanes(k &+ $0 &* width) }
+            let gamma = InlineArray<N, Number.Lanes> { (parameters.gamma + j &* Kp).lanes(k &+ $0 &* width) }
+            var x = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* Kp).lanes(k &+ $0 &* width) }
+            for step in steps {
+                let h = Number.Lanes(repeating: block.rowH[step])
+                let scale = Number.Lanes(repeating: block.rowScale[step])
+                Samples<N>.forEach { i in
+                    let at = k &+ i &* width
+                    x[i] = updated(
+                        x[i], lambda: lambda[i], gamma: gamma[i], u: (u + step &* Kp).lanes(at), h: h, scale: scale,
+                        bound: Number.Lanes(repeating: block.cell.clamp), R.self, Number.self)
+                    (row + (step &+ 1) &* Kp).store(x[i], at)
                 }
-                k &+= Number.Lanes.scalarCount
             }
         }
     }
 
-    // MARK: Going back
+    // MARK: Over the neurons
 
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
+        func given(_ name: STPN.State) -> UnsafePointer<Number>? { cell.index(name).flatMap(gradFinal) }
         let Hp = cell.Hp
-        if let gradH = gradFinal(STPN.State.h.rawValue) {
-            (self.gradH + s * Hp).copyPadded(gradH, cell.H, Hp)
-        } else {
-            (gradH + s * Hp).zero(Hp)
-        }
-        cell.loadSynapses(gradX + s * cell.synapses, gradFinal(STPN.State.F.rawValue))
+        for row in [gradH, gradFb, gradDot, gradNorm] { (row + s * Hp).zero(Hp) }
+        if let h = given(.h) { (gradH + s * Hp).copy(h, cell.H) }
+        if let fb = given(.fb) { (gradFb + s * Hp).copy(fb, cell.H) }
+        cell.loadSynapses(gradX + s * cell.synapses, given(.F))
         (gradV + s * cell.Kp).zero(cell.Kp)
         (gradU + s * cell.Kp).zero(cell.Kp)
-        (gradDot + s * Hp).zero(Hp)
-        (gradNorm + s * Hp).zero(Hp)
+        if options.projects { (gradProjection + s * cell.Kp).zero(cell.Kp) }
         hebb.zero(s * Hp, Hp)
         decay.zero(s * Hp, Hp)
     }
 
-    func fireAdjoint(_ s: Int, _ b: Int, t: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients) {
+    func fireAdjoint(
+        _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
+    ) {
         let Hp = cell.Hp
-        let row = trace.row(b, t) * Hp
-        if let gradY { (gradH + s * Hp).add(gradY, cell.H) }
+        let row = trace.row(b, t)
+        let h = trace.h + row * Hp
         hebb.add(s * Hp, cell.H)
-        if cell.description.dividesBefore { decay.add(s * Hp, cell.H) }
-        var j = 0
-        while j < Hp {
-            let h = (trace.h + row).lanes(j)
-            let P = hebb.lanes(s * Hp + j)
-            let ga = ((gradH + s * Hp).lanes(j) + P) * (1 - h * h)
-            gradients.bias.store(gradients.bias.lanes(j) + ga, j)
-            if cell.description.normalizes {
-                let inverse = (trace.inverse + row).lanes(j)
-                var products = ga * (trace.ratio + row).lanes(j)
-                if cell.description.dividesBefore { products += decay.lanes(s * Hp + j) * inverse }
-                (gradDot + s * Hp).store(ga * inverse, j)
-                (gradNorm + s * Hp).store(-products * inverse * unit(inverse, Number.self), j)
-            } else {
-                (gradDot + s * Hp).store(ga, j)
-            }
-            j += Number.Lanes.scalarCount
+        if options.dividesBefore { decay.add(s * Hp, cell.H) }
+        gradA.copy(gradH + s * Hp, Hp)
+        hebb.addTotals(s * Hp, to: gradA, Hp)
+        if let gradY { gradA.add(gradY, cell.H) }
+        if options.projects { projectAdjoint(s, b, t, t - origin) }
+        if options.plasticBias { plasticBiasAdjoint(s, row, gradients) }
+        cell.description.activation.adjoint(h, gradA, width: Hp)
+        if options.layerNorm { layerNormAdjoint(row, gradients) }
+        if options.plasticBias { (gradFb + s * Hp).add(gradA, cell.H) }
+        gradients.bias.add(gradA, Hp)
+        if options.normalizes {
+            divideAdjoint(s, row, gradients)
+        } else {
+            (gradDot + s * Hp).copy(gradA, Hp)
         }
     }
+
+    /// (9) f_t, into which gradFb flows and out of which what flows to f_{t-1}
+    private func plasticBiasAdjoint(_ s: Int, _ row: Int, _ gradients: Gradients) {
+        let (fb, h, gradFb) = (trace.fb + row * cell.Hp, trace.h + row * cell.Hp, gradFb + s * cell.Hp)
+        for j in 0..<cell.H {
+            let value = parameters.biasLambda[j] * fb[j] + parameters.biasGamma[j] * h[j]
+            let g = !cell.description.clips || abs(value) < cell.clamp ? gradFb[j] : 0
+            gradients.biasLambda[j] += g * fb[j]
+            gradients.biasGamma[j] += g * h[j]
+            gradA[j] += g * parameters.biasGamma[j]
+            gradFb[j] = g * parameters.biasLambda[j]
+        }
+    }
+
+    private func layerNormAdjoint(_ row: Int, _ gradients: Gradients) {
+        activation.copy(trace.ratio + row * cell.Hp, cell.Hp)
+        activation.add(parameters.bias, cell.Hp)
+        if options.plasticBias { activation.add(trace.fb + row * cell.Hp, cell.H) }
+        cell.norm.adjoint(
+            activation, gradA, gain: parameters.layerNormWeight, gradGain: gradients.layerNormWeight,
+            gradBias: gradients.layerNormBias)
+    }
+
+    /// (3), (2): from the gradient for a to that for the dot product and that for the norm.
+    private func divideAdjoint(_ s: Int, _ row: Int, _ gradients: Gradients) {
+        let Hp = cell.Hp
+        let (gradDot, gradNorm) = (gradDot + s * Hp, gradNorm + s * Hp)
+        // The gradient for the norm goes to others than the row.
+        let shares = options.acrossRows || options.gains
+        var j = 0
+        while j < Hp {
+            let ga = gradA.lanes(j)
+            let (length, gain) = ((trace.length + row * Hp).lanes(j), parameters.gain.lanes(j))
+            let inverse = inverse(length, gain: gain, Number.self)
+            var products = ga * (trace.ratio + row * Hp).lanes(j)
+            if options.dividesBefore { products += decay.lanes(s * Hp + j) * inverse }
+            gradDot.store(ga * inverse, j)
+            let gn = -products * inverse
+            gradNorm.store(shares ? gn : gn * unit(length, gain: gain, Number.self), j)
+            j += Number.Lanes.scalarCount
+        }
+        if shares { normAdjoint(gradNorm, length: trace.length + row * Hp, gradients) }
+    }
+
+    /// Gradients (H) for n become the factors of G in its gradient; adds to that of the gain.
+    private func normAdjoint(_ gn: Pointer, length: Pointer, _ gradients: Gradients) {
+        var sum: Number = 0
+        for j in 0..<cell.H {
+            gradients.gain[j] += gn[j] * length[j]
+            gn[j] *= parameters.gain[j]
+            sum += gn[j]
+        }
+        for j in 0..<cell.H {
+            gn[j] = length[j] == 0 ? 0 : (options.acrossRows ? sum : gn[j]) / length[j]
+        }
+    }
+
+    // MARK: Over the synapses
 
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
+        if options.dividesAfter || options.dividesBefore && P.reads {
+            for i in 0..<N { prepareScale(s + i, b + i, t) }
+        }
+        if !P.reads && options.dividesAfter && options.acrossRows {
+            for i in 0..<N { postNormAdjoint(s + i, b + i, t, t - origin, gradients) }
+        }
         cell.description.withRule(Pass<P, N>(block: self, gradients: gradients, s: s, b: b, t: t, origin: origin))
+        if P.reads && options.projects {
+            for i in 0..<N { addProjection(s + i, trace.row(b + i, t)) }
+        }
     }
 
     private struct Pass<P: Phase, let N: Int>: STPNRulePass {
@@ -191,67 +241,128 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         let origin: Int
 
         func run<R: STPNRule>(_: R.Type) {
-            let (cell, trace) = (block.cell, block.trace)
+            let (cell, trace, parameters) = (block.cell, block.trace, block.parameters)
             let (Kp, Hp) = (cell.Kp, cell.Hp)
             let now = P.reads ? trace.row(b, t) : 0
             let before = P.updates ? trace.row(b, t - 1) : 0
-            let scales = R.dividesAfter ? trace.scaleRow(b, t) : 0
-            // Behind the last step there is no presynaptic vector to read: the one that has just been used is the next to leave.
-            let ended = P.reads ? block.gradU : block.gradV
+            let posts = R.dividesAfter ? trace.postRow(b, t) : 0
+            let acrossRows = R.dividesAfter && !P.reads && cell.options.acrossRows
             for j in 0..<cell.H {
-                let postScale = InlineArray<N, Number> { i in
-                    R.dividesAfter ? trace.scale[(scales &+ i &* (trace.slots &+ 1)) &* Hp &+ j] : 1
-                }
-                let nextScale = InlineArray<N, Number> { i in
-                    R.dividesBefore && P.reads ? trace.inverse[(now &+ i &* trace.slots) &* Hp &+ j] : postScale[i]
+                let scale = InlineArray<N, Number> { i in
+                    R.dividesBefore || R.dividesAfter ? block.scale[(s &+ i) &* Hp &+ j] : 1
                 }
                 let row = STPNRow<Number, N>(
-                    width: Kp, weight: block.parameters.weight + j &* Kp, lambda: block.parameters.lambda + j &* Kp,
-                    gamma: block.parameters.gamma + j &* Kp, clamp: cell.clamp,
-                    X: block.synapses(s, j, t &- origin), stateStride: cell.H &* (block.steps &+ 1) &* Kp,
-                    v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
+                    width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
+                    gamma: parameters.gamma + j &* Kp, clamp: cell.clamp, gain: parameters.gain[j],
+                    X: block.history.row(s, j, t &- origin), stateStride: block.history.stride,
+                    v: trace.v + now &* Kp, u: trace.u + before &* Kp, rowStride: trace.slots &* Kp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
-                    scale: nextScale)
+                    scale: scale)
                 let adjoint = STPNAdjointRow<Number, N>(
                     row: row, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
-                    gradV: block.gradV + s &* Kp, gradU: ended + s &* Kp, gradRowStride: Kp,
+                    gradV: block.gradV + s &* Kp, gradU: block.gradU + s &* Kp, gradRowStride: Kp,
                     gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
                     gradGamma: gradients.gamma + j &* Kp,
                     gradDot: InlineArray { i in block.gradDot[(s &+ i) &* Hp &+ j] },
                     gradNorm: InlineArray { i in block.gradNorm[(s &+ i) &* Hp &+ j] },
-                    nextScale: nextScale, postScale: postScale,
-                    postUnit: InlineArray { i in R.dividesAfter ? unit(postScale[i]) : 0 })
+                    postUnit: InlineArray { i in R.dividesAfter ? block.postUnit[(s &+ i) &* Hp &+ j] : 0 },
+                    postFactor: acrossRows ? InlineArray { i in block.postFactor[(s &+ i) &* Hp &+ j] } : nil)
                 let sums = adjoint.retreat(R.self, P.self)
-                if P.updates {
-                    Samples<N>.forEach { i in
-                        block.hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
-                        if R.dividesBefore { block.decay.store(sums.decay[i], (s &+ i) &* Hp &+ j) }
+                guard P.updates else { continue }
+                Samples<N>.forEach { i in
+                    let sj = (s &+ i) &* Hp &+ j
+                    block.hebb.store(sums.hebb[i], sj)
+                    if R.dividesBefore { block.decay.store(sums.decay[i], sj) }
+                    if R.dividesAfter && cell.options.gains && !acrossRows {
+                        gradients.gain[j] +=
+                            sums.norm[i] * trace.postLength[(posts &+ i &* (trace.slots &+ 1)) &* Hp &+ j]
                     }
                 }
             }
         }
     }
 
+    /// The scale of F̃ in step t, and with "post" the factor of W + X.
+    private func prepareScale(_ s: Int, _ b: Int, _ t: Int) {
+        let Hp = cell.Hp
+        cell.scale(trace, parameters, b, t, into: scale + s * Hp)
+        guard options.dividesAfter else { return }
+        let length = trace.postLength + trace.postRow(b, t) * Hp
+        var j = 0
+        while j < Hp {
+            let unit = unit(length.lanes(j), gain: parameters.gain.lanes(j), Number.self)
+            (postUnit + s * Hp).store(unit, j)
+            j &+= Number.Lanes.scalarCount
+        }
+    }
+
+    /// "post" with a norm of the whole layer: the factors of W + X, before the update that ends step t - 1 is undone.
+    private func postNormAdjoint(_ s: Int, _ b: Int, _ t: Int, _ step: Int, _ gradients: Gradients) {
+        let (scale, gn) = (scale + s * cell.Hp, postFactor + s * cell.Hp)
+        for j in 0..<cell.H {
+            let products = (gradX + s * cell.synapses + j * cell.Kp).dot(history.row(s, j, step), cell.Kp)
+            gn[j] = -products * scale[j] * scale[j]
+        }
+        normAdjoint(gn, length: trace.postLength + trace.postRow(b, t) * cell.Hp, gradients)
+    }
+
+    /// "oja": with p_k = Σ_i h_i F̃_ik and its gradient, what flows to h_i and, with "pre", to the norm.
+    private func projectAdjoint(_ s: Int, _ b: Int, _ t: Int, _ step: Int) {
+        let row = trace.row(b, t)
+        if options.scales { cell.scale(trace, parameters, b, t, into: scale + s * cell.Hp) }
+        for j in 0..<cell.H {
+            let product = (gradProjection + s * cell.Kp).dot(history.row(s, j, step), cell.Kp)
+            // F̃ = scale · X
+            gradA[j] += product * (options.scales ? scale[s * cell.Hp + j] : 1)
+            decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j)
+        }
+    }
+
+    /// "oja": what flows from p to F before the step.
+    private func addProjection(_ s: Int, _ row: Int) {
+        for j in 0..<cell.H {
+            let factor = trace.h[row * cell.Hp + j] * (options.dividesBefore ? scale[s * cell.Hp + j] : 1)
+            (gradX + s * cell.synapses + j * cell.Kp).add(
+                gradProjection + s * cell.Kp, times: factor, width: cell.Kp)
+        }
+    }
+
+    // MARK: From step to step
+
     func leave(_ s: Int, gradX: Pointer?) {
         let v = gradV + s * cell.Kp
         gradX?.copy(v, cell.I)
-        (gradH + s * cell.Hp).copy(v + cell.I, cell.H)
-        v.copy(gradU + s * cell.Kp, cell.Kp)
-        (gradU + s * cell.Kp).zero(cell.Kp)
+        let gradH = gradH + s * cell.Hp
+        if options.recurrent { gradH.copy(v + cell.I, cell.H) } else { gradH.zero(cell.H) }
     }
 
     func reset(_ s: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
+        (gradFb + s * cell.Hp).zero(cell.Hp)
         (gradX + s * cell.synapses).zero(cell.synapses)
         hebb.zero(s * cell.Hp, cell.Hp)
         decay.zero(s * cell.Hp, cell.Hp)
     }
 
+    func turn(_ s: Int) {
+        let (v, u) = (gradV + s * cell.Kp, gradU + s * cell.Kp)
+        v.copy(u, cell.Kp)
+        if options.projects { (gradProjection + s * cell.Kp).copy(u, cell.Kp, times: -1) }
+        if options.current {
+            (gradH + s * cell.Hp).add(v + cell.I, cell.H)
+            (v + cell.I).zero(cell.H)
+        }
+        u.zero(cell.Kp)
+    }
+
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
-        gradState(STPN.State.h.rawValue)?.copy(gradH + s * cell.Hp, cell.H)
-        guard let gradF = gradState(STPN.State.F.rawValue) else { return }
+        func wanted(_ name: STPN.State) -> Pointer? { cell.index(name).flatMap(gradState) }
+        wanted(.h)?.copy(gradH + s * cell.Hp, cell.H)
+        wanted(.fb)?.copy(gradFb + s * cell.Hp, cell.H)
+        guard let gradF = wanted(.F) else { return }
         for j in 0..<cell.H {
-            (gradF + j * cell.K).copy(gradX + s * cell.synapses + j * cell.Kp, cell.K)
+            let row = gradX + s * cell.synapses + j * cell.Kp + cell.columns.lowerBound
+            (gradF + j * cell.P).copy(row, cell.P)
         }
     }
 }

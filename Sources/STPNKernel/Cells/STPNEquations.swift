@@ -32,18 +32,8 @@ struct STPNEquations<T: Real>: Equations {
 
     // MARK: Parameters by neuron and column
 
-    /// Where Λ and Γ of synapse (j,p) are.
-    private func rateIndex(_ j: Int, _ p: Int) -> Int {
-        switch cell.plasticityShape {
-        case .synapse: j * P + p
-        case .neuron: j
-        case .presynaptic: p
-        case .scalar: 0
-        }
-    }
-
-    private func lambda(_ j: Int, _ p: Int) -> T { cell.decay(parameters.lambda[rateIndex(j, p)]) }
-    private func gamma(_ j: Int, _ p: Int) -> T { cell.rate(parameters.gamma[rateIndex(j, p)]) }
+    private func lambda(_ j: Int, _ p: Int) -> T { cell.decay(parameters.lambda[cell.rateIndex(j, p)]) }
+    private func gamma(_ j: Int, _ p: Int) -> T { cell.rate(parameters.gamma[cell.rateIndex(j, p)]) }
 
     /// (1) G = W + F in the plastic columns, W in the others
     private func G(_ F: [T], _ j: Int, _ k: Int) -> T {
@@ -112,8 +102,8 @@ struct STPNEquations<T: Real>: Equations {
         let fb: [T]  // (H)
     }
 
-    private func layerNorm(_ arrays: STPNArrays<Pointer>) -> LayerNorm<T>? {
-        LayerNorm(gain: arrays.layerNormWeight, bias: arrays.layerNormBias)
+    private func layerNorm(_ arrays: STPNArrays<Pointer>) -> PlainLayerNorm<T>? {
+        PlainLayerNorm(gain: arrays.layerNormWeight, bias: arrays.layerNormBias)
     }
 
     private func terms(_ x: UnsafePointer<T>, _ before: State) -> Terms {
@@ -202,8 +192,8 @@ struct STPNEquations<T: Real>: Equations {
                 let prompt = cell.decay == .prompt
                 let gLambda = g * (prompt ? terms.decayed[jp] + gamma * D : terms.decayed[jp])
                 let gLearned = prompt ? g * lambda : g
-                gradients.lambda[rateIndex(j, p)] += gLambda * cell.decaySlope(lambda)
-                gradients.gamma[rateIndex(j, p)] += gLearned * D * cell.rateSlope(gamma)
+                gradients.lambda[cell.rateIndex(j, p)] += gLambda * cell.decaySlope(lambda)
+                gradients.gamma[cell.rateIndex(j, p)] += gLearned * D * cell.rateSlope(gamma)
                 gDecayed[jp] = g * lambda
                 gh[j] += gLearned * gamma * terms.u[p]
                 gu[p] += gLearned * gamma * h[j]

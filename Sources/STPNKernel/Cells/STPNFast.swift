@@ -1,41 +1,93 @@
 /// Short-term plasticity neurons for the fast kernel: memory, and what is done once per row and not per synapse.
 /// The arithmetic of the synapses is in Rules/.
+///
+/// Rows have all K columns; those that are not plastic have Λ = Γ = 0, and so F = 0. Λ and Γ are spread over all synapses,
+/// and the gradients for them summed, at the ends of a call.
 struct STPNFast<Number: Real>: FastCell {
     typealias Pointer = UnsafeMutablePointer<Number>
 
     let description: STPN
-    /// I, H, K, and K and H padded
+    /// I, H, K, P, and K and H padded
     let I: Int
     let H: Int
     let K: Int
+    let P: Int
     let Kp: Int
     let Hp: Int
+    /// The plastic ones of K
+    let columns: Range<Int>
+    let options: Options
+    private let stateIndices: [Int?]
+
+    /// What the description's options mean for each step, worked out once.
+    struct Options {
+        let recurrent: Bool
+        let normalizes: Bool
+        let dividesBefore: Bool
+        let dividesAfter: Bool
+        /// The norm is that of the whole layer.
+        let acrossRows: Bool
+        let gains: Bool
+        let projects: Bool
+        let current: Bool
+        let plasticBias: Bool
+        let layerNorm: Bool
+        let prompt: Bool
+
+        init(_ cell: STPN) {
+            recurrent = cell.recurrent
+            (normalizes, dividesBefore, dividesAfter) = (cell.normalizes, cell.dividesBefore, cell.dividesAfter)
+            (acrossRows, gains) = (cell.normAxis == .layer, cell.normGain)
+            (projects, current) = (cell.rule == .oja, cell.presynaptic == .current)
+            (plasticBias, layerNorm, prompt) = (cell.plasticBias, cell.layerNorm, cell.decay == .prompt)
+        }
+
+        /// F̃ is not X itself.
+        var scales: Bool { dividesBefore || dividesAfter }
+        /// The update multiplies another vector than the read.
+        var learnsFromOther: Bool { projects || current }
+    }
 
     init(_ cell: STPN) {
         description = cell
-        (I, H, K) = (cell.inputSize, cell.hiddenSize, cell.presynapticSize)
+        (I, H, K, P) = (cell.inputSize, cell.hiddenSize, cell.presynapticSize, cell.plasticSize)
         (Kp, Hp) = (padded(K, Number.self), padded(H, Number.self))
+        columns = cell.plasticColumns
+        options = Options(cell)
+        stateIndices = cell.stateIndices
     }
 
-    /// Not a multiple of the page size: rows of the samples of a block would compete for the same lines of the cache.
-    var synapses: Int {
-        let count = H * Kp
-        return count * MemoryLayout<Number>.size % 4096 == 0 ? count + Number.rowUnit : count
-    }
+    /// The number of a state of the cell, or nil where it has none of that name.
+    func index(_ state: STPN.State) -> Int? { stateIndices[state.rawValue] }
+
+    var synapses: Int { sampleStride(rows: H, width: Kp, Number.self) }
     var clamp: Number { Number(description.clamp) }
+    var norm: LayerNorm<Number> { LayerNorm(H: H, Hp: Hp) }
+
+    /// With "oja" an update waits for the projections of all rows, and with a norm of the whole layer what "post" divides does.
+    var fusesSteps: Bool { !(options.projects || (options.dividesAfter && options.acrossRows)) }
 
     /// The parameters, or sums of their gradients, in rows that vectors can load whole.
     struct Rows {
         let weight: Pointer  // (H,Kp)
         let lambda: Pointer  // (H,Kp)
-        let gamma: Pointer  // (H,Kp)
+        let gamma: Pointer  // (H,Kp); with "prompt" Λ∘Γ
+        let promptGamma: Pointer  // (H,Kp): Γ; only with "prompt"
         let bias: Pointer  // (Hp)
+        let gain: Pointer  // (Hp)
+        let biasLambda: Pointer  // (Hp)
+        let biasGamma: Pointer  // (Hp)
+        let layerNormWeight: Pointer  // (Hp)
+        let layerNormBias: Pointer  // (Hp)
     }
 
     private func rows(_ arena: inout Arena) -> Rows {
         Rows(
             weight: arena.take(Number.self, H, Kp), lambda: arena.take(Number.self, H, Kp),
-            gamma: arena.take(Number.self, H, Kp), bias: arena.take(Number.self, Hp))
+            gamma: arena.take(Number.self, H, Kp), promptGamma: arena.take(Number.self, options.prompt ? H : 0, Kp),
+            bias: arena.take(Number.self, Hp), gain: arena.take(Number.self, Hp),
+            biasLambda: arena.take(Number.self, Hp), biasGamma: arena.take(Number.self, Hp),
+            layerNormWeight: arena.take(Number.self, Hp), layerNormBias: arena.take(Number.self, Hp))
     }
 
     func parameters(_ arena: inout Arena) -> Rows { rows(&arena) }
@@ -45,17 +97,44 @@ struct STPNFast<Number: Real>: FastCell {
         let given = STPNArrays(description) { Optional(arrays).array($0, Number.self)! }
         for j in 0..<H {
             (parameters.weight + j * Kp).copyPadded(given.weight + j * K, K, Kp)
-            (parameters.lambda + j * Kp).copyPadded(given.lambda + j * K, K, Kp)
-            (parameters.gamma + j * Kp).copyPadded(given.gamma + j * K, K, Kp)
+            spread(given.lambda, j, over: parameters.lambda + j * Kp) { description.decay($0) }
+            spread(given.gamma, j, over: parameters.gamma + j * Kp) { description.rate($0) }
+            if options.prompt {
+                (parameters.promptGamma + j * Kp).copy(parameters.gamma + j * Kp, Kp)
+                (parameters.gamma + j * Kp).multiply(parameters.lambda + j * Kp, width: Kp)
+            }
         }
-        if let bias = given.bias { parameters.bias.copyPadded(bias, H, Hp) } else { parameters.bias.zero(Hp) }
+        func load(_ array: UnsafePointer<Number>?, into row: Pointer, else value: Number = 0) {
+            if let array { row.copyPadded(array, H, Hp) } else { row.fill(value, Hp) }
+        }
+        load(given.bias, into: parameters.bias)
+        load(given.normGain, into: parameters.gain, else: 1)
+        load(given.biasLambda, into: parameters.biasLambda)
+        load(given.biasGamma, into: parameters.biasGamma)
+        load(given.layerNormWeight, into: parameters.layerNormWeight)
+        load(given.layerNormBias, into: parameters.layerNormBias)
     }
 
-    /// The synapses of a sample, (H,Kp), from an initial F (H,K) or zeros.
+    /// Row j (Kp) of Λ or Γ, from an array of its own shape; what is one number for all synapses goes through `function`.
+    private func spread(
+        _ given: UnsafePointer<Number>, _ j: Int, over row: Pointer, _ function: (Number) -> Number
+    ) {
+        row.zero(Kp)
+        let plastic = row + columns.lowerBound
+        switch description.plasticityShape {
+        case .synapse: plastic.copy(given + j * P, P)
+        case .neuron: plastic.fill(given[j], P)
+        case .presynaptic: plastic.copy(given, P)
+        case .scalar: plastic.fill(function(given[0]), P)
+        }
+    }
+
+    /// The synapses of a sample, (H,Kp), from an initial F (H,P) or zeros.
     func loadSynapses(_ X: Pointer, _ F: UnsafePointer<Number>?) {
-        guard let F else { return X.zero(synapses) }
+        X.zero(synapses)
+        guard let F else { return }
         for j in 0..<H {
-            (X + j * Kp).copyPadded(F + j * K, K, Kp)
+            (X + j * Kp + columns.lowerBound).copy(F + j * P, P)
         }
     }
 
@@ -63,28 +142,44 @@ struct STPNFast<Number: Real>: FastCell {
     struct Trace {
         let slots: Int
         let v: Pointer  // (samples, slots, Kp): [x_t, h_{t-1}]
+        let u: Pointer  // (samples, slots, Kp): what the update multiplies; v itself unless that differs
         let h: Pointer  // (samples, slots, Hp): h_t
-        let ratio: Pointer  // (samples, slots, Hp): dot / n; only where a norm divides
-        let inverse: Pointer  // (samples, slots, Hp): 1 / n; only where a norm divides
-        let scale: Pointer  // (samples, slots + 1, Hp): s of X before step t; only with "post"
+        let ratio: Pointer  // (samples, slots, Hp): dot / n; only where a norm divides, or before a layer norm
+        let length: Pointer  // (samples, slots, Hp): the norm of the read; only where one divides
+        let postLength: Pointer  // (samples, slots + 1, Hp): that in s of X before step t, see `scale`; only with "post"
+        let fb: Pointer  // (samples, slots, Hp): f_{t-1}; only with a plastic bias
 
         @inline(__always)
         func row(_ b: Int, _ t: Int) -> Int { b &* slots &+ t % slots }
         @inline(__always)
-        func scaleRow(_ b: Int, _ t: Int) -> Int { b &* (slots &+ 1) &+ t % (slots &+ 1) }
+        func postRow(_ b: Int, _ t: Int) -> Int { b &* (slots &+ 1) &+ t % (slots &+ 1) }
     }
 
     func trace(_ arena: inout Arena, samples: Int, slots: Int) -> Trace {
-        let norms = description.normalizes ? samples : 0
-        let scales = description.dividesAfter ? samples : 0
+        func take(_ isThere: Bool, _ slots: Int, _ width: Int) -> Pointer {
+            arena.take(Number.self, isThere ? samples : 0, slots, width)
+        }
+        let v = take(true, slots, Kp)
         return Trace(
-            slots: slots, v: arena.take(Number.self, samples, slots, Kp),
-            h: arena.take(Number.self, samples, slots, Hp), ratio: arena.take(Number.self, norms, slots, Hp),
-            inverse: arena.take(Number.self, norms, slots, Hp), scale: arena.take(Number.self, scales, slots + 1, Hp))
+            slots: slots, v: v, u: options.learnsFromOther ? take(true, slots, Kp) : v, h: take(true, slots, Hp),
+            ratio: take(options.normalizes || options.layerNorm, slots, Hp),
+            length: take(options.normalizes, slots, Hp), postLength: take(options.dividesAfter, slots + 1, Hp),
+            fb: take(options.plasticBias, slots, Hp))
     }
 
-    var traceHoldsEnd: Bool { description.dividesAfter }
-    var synapseState: Int { STPN.State.F.rawValue }
+    var traceHoldsEnd: Bool { options.dividesAfter }
+
+    /// What F̃ = scale · X takes in step t of sample b, (Hp): 1/n with "pre", s with "post".
+    func scale(_ trace: Trace, _ parameters: Rows, _ b: Int, _ t: Int, into target: Pointer) {
+        let length =
+            options.dividesBefore
+            ? trace.length + trace.row(b, t) * Hp : trace.postLength + trace.postRow(b, t) * Hp
+        var j = 0
+        while j < Hp {
+            target.store(postScale(length.lanes(j), gain: parameters.gain.lanes(j), Number.self), j)
+            j &+= Number.Lanes.scalarCount
+        }
+    }
 
     func forwardBlock(
         _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int
@@ -98,26 +193,75 @@ struct STPNFast<Number: Real>: FastCell {
         STPNBackward(self, &arena, parameters, trace, samples: samples, steps: steps, segments: segments)
     }
 
+    // MARK: Gradients for the parameters
+
     func zero(_ gradients: Rows) {
-        gradients.weight.zero(H * Kp)
-        gradients.lambda.zero(H * Kp)
-        gradients.gamma.zero(H * Kp)
-        gradients.bias.zero(Hp)
+        for array in [gradients.weight, gradients.lambda, gradients.gamma] { array.zero(H * Kp) }
+        for array in [
+            gradients.bias, gradients.gain, gradients.biasLambda, gradients.biasGamma, gradients.layerNormWeight,
+            gradients.layerNormBias,
+        ] { array.zero(Hp) }
     }
 
-    func writeSum(of parts: [Rows], row j: Int, to arrays: OutputArrays) {
-        func write(_ parameter: STPN.Parameter, from offset: Int, _ count: Int, _ array: (Rows) -> Pointer) {
-            guard let index = description.index(parameter),
-                let target = Optional(arrays).array(index, Number.self)
-            else { return }
-            (target + j * count).zero(count)
-            for part in parts {
-                (target + j * count).add(array(part) + offset, count)
+    func writeSum(of parts: [Rows], _ parameters: Rows, row j: Int, to targets: [Pointer?]) {
+        func target(_ parameter: STPN.Parameter, _ offset: Int) -> Pointer? {
+            targets[parameter.rawValue].map { $0 + offset }
+        }
+        STPNKernel.writeSum(of: parts, K, to: target(.weight, j * K)) { $0.weight + j * Kp }
+        STPNKernel.writeSum(of: parts, 1, to: target(.bias, j)) { $0.bias + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.normGain, j)) { $0.gain + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.biasLambda, j)) { $0.biasLambda + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.biasGamma, j)) { $0.biasGamma + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormWeight, j)) { $0.layerNormWeight + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormBias, j)) { $0.layerNormBias + j }
+
+        let (lambda, gamma) = (parts[0].lambda + j * Kp, parts[0].gamma + j * Kp)
+        STPNKernel.writeSum(of: parts, Kp, to: lambda) { $0.lambda + j * Kp }
+        STPNKernel.writeSum(of: parts, Kp, to: gamma) { $0.gamma + j * Kp }
+        if options.prompt {
+            for k in columns {
+                lambda[k] += gamma[k] * parameters.promptGamma[j * Kp + k]
+                gamma[k] *= parameters.lambda[j * Kp + k]
             }
         }
-        write(.weight, from: j * Kp, K) { $0.weight }
-        write(.bias, from: j, 1) { $0.bias }
-        write(.lambda, from: j * Kp, K) { $0.lambda }
-        write(.gamma, from: j * Kp, K) { $0.gamma }
+        gather(lambda + columns.lowerBound, j, to: targets[STPN.Parameter.lambda.rawValue])
+        gather(gamma + columns.lowerBound, j, to: targets[STPN.Parameter.gamma.rawValue])
+    }
+
+    /// The gradients for a neuron's synapses (P) to what they share, or themselves.
+    private func gather(_ plastic: Pointer, _ j: Int, to target: Pointer?) {
+        switch description.plasticityShape {
+        case .synapse: target.map { $0 + j * P }?.copy(plastic, P)
+        case .neuron: target?[j] = Number(sum(plastic))
+        case .presynaptic, .scalar: break
+        }
+    }
+
+    func writeTotal(of parts: [Rows], _ parameters: Rows, to targets: [Pointer?]) {
+        let gradLambda = targets[STPN.Parameter.lambda.rawValue]
+        let gradGamma = targets[STPN.Parameter.gamma.rawValue]
+        gather(parts[0].lambda + columns.lowerBound, to: gradLambda)
+        gather(parts[0].gamma + columns.lowerBound, to: gradGamma)
+        if case .raw = description.rates {
+            gradLambda?[0] *= description.decaySlope(parameters.lambda[columns.lowerBound])
+            gradGamma?[0] *= description.rateSlope(parameters.gamma[columns.lowerBound])
+        }
+    }
+
+    /// The gradients for all synapses (H,Kp) to what the neurons share.
+    private func gather(_ plastic: Pointer, to target: Pointer?) {
+        guard let target else { return }
+        switch description.plasticityShape {
+        case .synapse, .neuron: break
+        case .presynaptic:
+            for p in 0..<P { target[p] = Number((0..<H).reduce(0.0) { $0 + Double(plastic[$1 * Kp + p]) }) }
+        case .scalar:
+            target[0] = Number((0..<H).reduce(0.0) { $0 + sum(plastic + $1 * Kp) })
+        }
+    }
+
+    /// Of the plastic columns of a row. In double precision: synapses are many, and their gradients may cancel.
+    private func sum(_ plastic: Pointer) -> Double {
+        (0..<P).reduce(0.0) { $0 + Double(plastic[$1]) }
     }
 }

@@ -8,32 +8,50 @@ struct STPNForward<Number: Real>: ForwardBlock {
     private let trace: Cell.Trace
     private let X: Pointer  // (samples, synapses): (H,Kp) each
     private let scale: Pointer  // (samples, Hp): what X takes in F̃ of the next update
+    private let postLength: Pointer  // (samples, Hp): with "post", of the norm in it
+    private let activation: Pointer  // (Hp): a of one sample
     private let dot: RowSums<Number>  // (samples, Hp)
     private let squares: RowSums<Number>  // (samples, Hp)
+    private let energy: RowSums<Number>  // (samples, Hp)
 
     init(_ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         X = arena.take(Number.self, samples, cell.synapses)
         scale = arena.take(Number.self, samples, cell.Hp)
+        postLength = arena.take(Number.self, samples, cell.Hp)
+        activation = arena.take(Number.self, cell.Hp)
         dot = RowSums(&arena, rows: samples * cell.Hp)
         squares = RowSums(&arena, rows: samples * cell.Hp)
+        energy = RowSums(&arena, rows: samples * cell.Hp)
     }
 
+    private var options: Cell.Options { cell.options }
+
+    /// Where h_{t-1} stands in v of step t.
     private func hidden(_ b: Int, _ t: Int) -> Pointer {
         trace.v + trace.row(b, t) * cell.Kp + cell.I
     }
 
+    private func plasticBias(_ b: Int, _ t: Int) -> Pointer {
+        trace.fb + trace.row(b, t) * cell.Hp
+    }
+
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
-        if let h = state(STPN.State.h.rawValue) {
-            hidden(b, 0).copy(h, cell.H)
-        } else {
-            hidden(b, 0).zero(cell.H)
+        func given(_ name: STPN.State) -> UnsafePointer<Number>? { cell.index(name).flatMap(state) }
+        if options.recurrent {
+            if let h = given(.h) { hidden(b, 0).copy(h, cell.H) } else { hidden(b, 0).zero(cell.H) }
         }
-        cell.loadSynapses(X + s * cell.synapses, state(STPN.State.F.rawValue))
+        if options.plasticBias {
+            plasticBias(b, 0).zero(cell.Hp)
+            if let fb = given(.fb) { plasticBias(b, 0).copy(fb, cell.H) }
+        }
+        cell.loadSynapses(X + s * cell.synapses, given(.F))
         (scale + s * cell.Hp).fill(1, cell.Hp)
         // The rows behind H are read whole, but no pass writes them.
         dot.zero(s * cell.Hp, cell.Hp)
         squares.zero(s * cell.Hp, cell.Hp)
+        energy.zero(s * cell.Hp, cell.Hp)
+        (postLength + s * cell.Hp).fill(-1, cell.Hp)
     }
 
     func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
@@ -43,13 +61,25 @@ struct STPNForward<Number: Real>: ForwardBlock {
     }
 
     func reset(_ s: Int, _ b: Int, t: Int) {
-        hidden(b, t).zero(cell.H)
+        if options.recurrent { hidden(b, t).zero(cell.H) }
+        if options.plasticBias { plasticBias(b, t).zero(cell.Hp) }
         (X + s * cell.synapses).zero(cell.synapses)
         (scale + s * cell.Hp).fill(1, cell.Hp)
+        (postLength + s * cell.Hp).fill(-1, cell.Hp)
     }
 
-    func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int) {
-        cell.description.withRule(Pass<P, N>(block: self, s: s, b: b, t: t))
+    // MARK: Over the synapses
+
+    func pass<P: Phase, let N: Int>(
+        _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
+    ) {
+        if P.updates && options.projects {
+            for i in 0..<N { project(s + i, b + i, t: t - 1) }
+        }
+        cell.description.withRule(Pass<P, N>(block: self, s: s, b: b, t: t, wantsEnergy: wantsEnergy))
+        if P.updates && options.dividesAfter && options.acrossRows {
+            for i in 0..<N { settleScale(s + i) }
+        }
     }
 
     private struct Pass<P: Phase, let N: Int>: STPNRulePass {
@@ -57,6 +87,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         let s: Int
         let b: Int
         let t: Int
+        let wantsEnergy: Bool
 
         func run<R: STPNRule>(_: R.Type) {
             let (cell, parameters, trace) = (block.cell, block.parameters, block.trace)
@@ -67,58 +98,132 @@ struct STPNForward<Number: Real>: ForwardBlock {
                 let row = STPNRow<Number, N>(
                     width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
                     gamma: parameters.gamma + j &* Kp, clamp: cell.clamp,
+                    gain: R.dividesAfter ? parameters.gain[j] : 1,
                     X: block.X + s &* cell.synapses + j &* Kp, stateStride: cell.synapses,
-                    v: trace.v + now &* Kp, u: trace.v + before &* Kp, rowStride: trace.slots &* Kp,
+                    v: trace.v + now &* Kp, u: trace.u + before &* Kp, rowStride: trace.slots &* Kp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
                     scale: InlineArray { i in block.scale[(s &+ i) &* Hp &+ j] })
                 let sums = row.advance(R.self, P.self)
                 Samples<N>.forEach { i in
                     let sj = (s &+ i) &* Hp &+ j
-                    if P.reads {
-                        block.dot.store(sums.dot[i], sj)
-                        if R.normalizes { block.squares.store(sums.squares[i], sj) }
+                    if P.reads { block.dot.store(sums.dot[i], sj) }
+                    if R.normalizes && P.reads || R.dividesAfter { block.squares.store(sums.squares[i], sj) }
+                    if R.dividesAfter {
+                        block.scale[sj] = sums.scale[i]
+                        if P.updates { block.postLength[sj] = sums.length[i] }
                     }
-                    if R.dividesAfter { block.scale[sj] = sums.scale[i] }
+                }
+                if P.reads && wantsEnergy {
+                    let energy = row.energy(scale: R.dividesAfter ? sums.scale : .init(repeating: 1))
+                    Samples<N>.forEach { i in block.energy.store(energy[i], (s &+ i) &* Hp &+ j) }
                 }
             }
         }
     }
 
-    func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer) {
+    /// "oja": u less Σ h_i F̃_ik, for the update that ends step t.
+    private func project(_ s: Int, _ b: Int, t: Int) {
+        let row = trace.row(b, t)
+        let u = trace.u + row * cell.Kp
+        for j in 0..<cell.H {
+            let factor = -trace.h[row * cell.Hp + j] * scale[s * cell.Hp + j]
+            u.add(X + s * cell.synapses + j * cell.Kp, times: factor, width: cell.Kp)
+        }
+    }
+
+    /// "post" with a norm of the whole layer: s of every row, from the squares of all.
+    private func settleScale(_ s: Int) {
+        let first = s * cell.Hp
+        squares.addAcross(first, cell.H)
+        for j in 0..<cell.H {
+            let length = squares[first + j].squareRoot()
+            postLength[first + j] = length
+            scale[first + j] = inverse(length, gain: parameters.gain[j])
+        }
+    }
+
+    // MARK: Over the neurons
+
+    func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
-        let row = trace.row(b, t) * Hp
-        let h = trace.h + row
+        let row = trace.row(b, t)
+        let h = trace.h + row * Hp
         dot.add(s * Hp, H)
-        if cell.description.normalizes { squares.add(s * Hp, H) }
-        if cell.description.dividesAfter { keepScale(s, b, t) }
+        if options.normalizes {
+            options.acrossRows ? squares.addAcross(s * Hp, H) : squares.add(s * Hp, H)
+        }
+        if options.dividesAfter { keepPostLength(s, b, t) }
+        divide(s, row)
+        if options.plasticBias { activation.add(plasticBias(b, t), H) }
+        if options.layerNorm {
+            cell.norm.apply(activation, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
+        }
+        cell.description.activation.apply(activation, to: h, width: Hp)
+        y.copy(h, H)
+        if let energy { writeEnergy(s, row, energy) }
+        if options.learnsFromOther {
+            let u = trace.u + row * cell.Kp
+            u.copy(trace.v + row * cell.Kp, cell.Kp)
+            if options.current { (u + cell.I).copy(h, H) }
+        }
+        guard hasNext else { return }
+        if options.recurrent { hidden(b, t + 1).copy(h, H) }
+        if options.plasticBias { nextPlasticBias(b, t, plasticBias(b, t + 1)) }
+    }
+
+    /// (2), (3): dot / n + b, into `activation`.
+    private func divide(_ s: Int, _ row: Int) {
+        let (Hp, at) = (cell.Hp, row * cell.Hp)
         var j = 0
         while j < Hp {
             var a = dot.lanes(s * Hp + j)
-            if cell.description.normalizes {
-                let inverse = inverse(squares.lanes(s * Hp + j).squareRoot(), Number.self)
+            if options.normalizes {
+                let length = squares.lanes(s * Hp + j).squareRoot()
+                let inverse = inverse(length, gain: parameters.gain.lanes(j), Number.self)
                 a *= inverse
-                (trace.ratio + row).store(a, j)
-                (trace.inverse + row).store(inverse, j)
-                if cell.description.dividesBefore { (scale + s * Hp).store(inverse, j) }
+                (trace.length + at).store(length, j)
+                if options.dividesBefore { (scale + s * Hp).store(inverse, j) }
             }
-            h.store(tanh(a + parameters.bias.lanes(j), Number.self), j)
+            if options.normalizes || options.layerNorm { (trace.ratio + at).store(a, j) }
+            activation.store(a + parameters.bias.lanes(j), j)
             j += Number.Lanes.scalarCount
         }
-        y.copy(h, H)
-        if hasNext { hidden(b, t + 1).copy(h, H) }
     }
 
-    private func keepScale(_ s: Int, _ b: Int, _ t: Int) {
-        (trace.scale + trace.scaleRow(b, t) * cell.Hp).copy(scale + s * cell.Hp, cell.Hp)
+    /// (10)
+    private func writeEnergy(_ s: Int, _ row: Int, _ target: Pointer) {
+        energy.add(s * cell.Hp, cell.H)
+        for j in 0..<cell.H {
+            target[j] = energy[s * cell.Hp + j]
+            if options.normalizes {
+                target[j] *= abs(inverse(trace.length[row * cell.Hp + j], gain: parameters.gain[j]))
+            }
+        }
+    }
+
+    /// (9) f_t, (H)
+    private func nextPlasticBias(_ b: Int, _ t: Int, _ target: Pointer) {
+        let (fb, h) = (plasticBias(b, t), trace.h + trace.row(b, t) * cell.Hp)
+        for j in 0..<cell.H {
+            let value = parameters.biasLambda[j] * fb[j] + parameters.biasGamma[j] * h[j]
+            target[j] = value > cell.clamp ? cell.clamp : value < -cell.clamp ? -cell.clamp : value
+        }
+    }
+
+    private func keepPostLength(_ s: Int, _ b: Int, _ t: Int) {
+        (trace.postLength + trace.postRow(b, t) * cell.Hp).copy(postLength + s * cell.Hp, cell.Hp)
     }
 
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
-        if cell.description.dividesAfter { keepScale(s, b, t + 1) }
-        state(STPN.State.h.rawValue)?.copy(trace.h + trace.row(b, t) * cell.Hp, cell.H)
-        guard let F = state(STPN.State.F.rawValue) else { return }
+        func wanted(_ name: STPN.State) -> Pointer? { cell.index(name).flatMap(state) }
+        if options.dividesAfter { keepPostLength(s, b, t + 1) }
+        wanted(.h)?.copy(trace.h + trace.row(b, t) * cell.Hp, cell.H)
+        if let fb = wanted(.fb) { nextPlasticBias(b, t, fb) }
+        guard let F = wanted(.F) else { return }
         for j in 0..<cell.H {
-            let factor = cell.description.dividesAfter ? scale[s * cell.Hp + j] : 1
-            (F + j * cell.K).copy(X + s * cell.synapses + j * cell.Kp, cell.K, times: factor)
+            let factor = options.dividesAfter ? scale[s * cell.Hp + j] : 1
+            let row = X + s * cell.synapses + j * cell.Kp + cell.columns.lowerBound
+            (F + j * cell.P).copy(row, cell.P, times: factor)
         }
     }
 }

@@ -36,14 +36,15 @@ func tanh<T: Real>(_ x: T.Lanes, _: T.Type) -> T.Lanes {
     return T.select(.zero, lessThan: x, result, else: T.select(x, lessThan: .zero, -result, else: x))
 }
 
-/// The logistic function 1 / (1 + exp(-x)) of every element, within 3 ulp; NaN is kept. Below the smallest x whose value is
-/// a normal number, it is that value.
+/// The logistic function 1 / (1 + exp(-x)) of every element, within 3 ulp; NaN is kept. Where the value would be no normal
+/// number it is 0.
 @inline(__always)
 func sigmoid<T: Real>(_ x: T.Lanes, _: T.Type) -> T.Lanes {
+    let bound = T.Lanes(repeating: T.largestExponent)
     let (scale, fraction) = exponential(-magnitude(x, atMost: T.largestExponent, T.self), T.self)
-    let small = fma(scale, fraction, scale)
+    let small = T.select(x, lessThan: -bound, .zero, else: fma(scale, fraction, scale))
     let numerator = T.select(x, lessThan: .zero, small, else: T.Lanes(repeating: 1))
-    // NaN + NaN where x is NaN, as `small` is.
+    // NaN where x is NaN, as `small` is.
     return numerator / (1 + small)
 }
 

@@ -106,6 +106,74 @@ extension UnsafeMutablePointer where Pointee: Real {
         }
     }
 
+    /// Adds a number to the first `count` elements, a vector at a time.
+    func add(_ number: Pointee, _ count: Int) {
+        var i = 0
+        while i &+ Pointee.Lanes.scalarCount <= count {
+            store(lanes(i) + number, i)
+            i &+= Pointee.Lanes.scalarCount
+        }
+        while i < count {
+            self[i] += number
+            i &+= 1
+        }
+    }
+
+    /// Multiplies the first `count` elements, which may be fewer than a vector.
+    func scale(_ factor: Pointee, _ count: Int) {
+        copy(self, count, times: factor)
+    }
+
+    /// Adds `width` elements times a factor; rows of the fast kernel.
+    @inline(__always)
+    func add(_ source: UnsafePointer<Pointee>, times factor: Pointee, width: Int) {
+        var i = 0
+        while i < width {
+            store(fma(source.lanes(i), factor, lanes(i)), i)
+            i &+= Pointee.Lanes.scalarCount
+        }
+    }
+
+    /// Multiplies `width` elements by others; rows of the fast kernel.
+    func multiply(_ factors: UnsafePointer<Pointee>, width: Int) {
+        var i = 0
+        while i < width {
+            store(lanes(i) * factors.lanes(i), i)
+            i &+= Pointee.Lanes.scalarCount
+        }
+    }
+
+    /// The sum of `width` elements of a row of the fast kernel.
+    func sum(_ width: Int) -> Pointee {
+        var sum = Pointee.Lanes.zero
+        var i = 0
+        while i < width {
+            sum += lanes(i)
+            i &+= Pointee.Lanes.scalarCount
+        }
+        return horizontalSum(sum, Pointee.self)
+    }
+
+    /// The sum of products of `width` elements of two rows of the fast kernel.
+    @inline(__always)
+    func dot(_ other: UnsafePointer<Pointee>, _ width: Int) -> Pointee {
+        var sum = Pointee.Lanes.zero
+        var i = 0
+        while i < width {
+            sum = fma(lanes(i), other.lanes(i), sum)
+            i &+= Pointee.Lanes.scalarCount
+        }
+        return horizontalSum(sum, Pointee.self)
+    }
+
+    /// Copies rows of `columns` elements each into rows of `width`, zeros where there are none.
+    func copyRows(_ source: UnsafePointer<Pointee>?, rows: Int, columns: Int, width: Int) {
+        for j in 0..<rows {
+            let row = self + j * width
+            if let source { row.copyPadded(source + j * columns, columns, width) } else { row.zero(width) }
+        }
+    }
+
     /// As `copy`, and zeros up to `width`: a row of the caller's becomes a row of the fast kernel's.
     @inline(__always)
     func copyPadded(_ source: UnsafePointer<Pointee>, _ count: Int, _ width: Int) {
@@ -114,8 +182,21 @@ extension UnsafeMutablePointer where Pointee: Real {
     }
 }
 
+/// How far apart the matrices of two samples lie: not a multiple of the page size, with which rows of the samples of a block
+/// would compete for the same lines of the cache.
+func sampleStride<T: Real>(rows: Int, width: Int, _: T.Type) -> Int {
+    let count = rows * width
+    return count * MemoryLayout<T>.size % 4096 == 0 ? count + T.rowUnit : count
+}
+
 /// The smallest multiple of 64 bytes that holds `count` numbers of the type.
 @inline(__always)
 func padded<T: Real>(_ count: Int, _: T.Type) -> Int {
     (count &+ T.rowUnit &- 1) / T.rowUnit &* T.rowUnit
+}
+
+@inline(__always)
+func horizontalSum<T: Real>(_ v: T.Lanes, _: T.Type) -> T {
+    let q = T.quarterSums(v)
+    return (q[0] + q[1]) + (q[2] + q[3])
 }

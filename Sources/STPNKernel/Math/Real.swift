@@ -14,7 +14,7 @@ protocol Real: SIMDNumber {
     associatedtype Lanes: SIMD & BitwiseCopyable where Lanes.Scalar == Self
 
     /// How many numbers fill 64 bytes: rows of the fast kernel are padded to a multiple of it, whatever the width of
-    /// `Lanes`, so that a tape has one layout for all instruction sets.
+    /// `Lanes`.
     static var rowUnit: Int { get }
 
     /// Terms of the Taylor series of expm1 on [-ln2/2, ln2/2] that reach this type's precision.
@@ -32,6 +32,9 @@ protocol Real: SIMDNumber {
     /// `yes` where a < b, else `no`, also where one of them is NaN. The only comparison of the fast kernel: in generic code
     /// SIMD's own are loops over the elements.
     static func select(_ a: Lanes, lessThan b: Lanes, _ yes: Lanes, else no: Lanes) -> Lanes
+
+    /// clip(v, ±bound), which lets NaN pass
+    static func clip(_ v: Lanes, _ bound: Lanes) -> Lanes
 
     static func libmTanh(_ x: Self) -> Self
     static func libmExp(_ x: Self) -> Self
@@ -62,6 +65,12 @@ extension Float: Real {
         _ a: FloatLanes, lessThan b: FloatLanes, _ yes: FloatLanes, else no: FloatLanes
     ) -> FloatLanes {
         no.replacing(with: yes, where: a .< b)
+    }
+
+    @inline(__always)
+    static func clip(_ v: FloatLanes, _ bound: FloatLanes) -> FloatLanes {
+        let cut = v.replacing(with: bound, where: bound .< v)
+        return cut.replacing(with: -bound, where: cut .< -bound)
     }
 
     @inline(__always) static func powerOfTwo(_ n: FloatLanes) -> FloatLanes {
@@ -97,6 +106,12 @@ extension Double: Real {
         _ a: DoubleLanes, lessThan b: DoubleLanes, _ yes: DoubleLanes, else no: DoubleLanes
     ) -> DoubleLanes {
         no.replacing(with: yes, where: a .< b)
+    }
+
+    @inline(__always)
+    static func clip(_ v: DoubleLanes, _ bound: DoubleLanes) -> DoubleLanes {
+        let cut = v.replacing(with: bound, where: bound .< v)
+        return cut.replacing(with: -bound, where: cut .< -bound)
     }
 
     @inline(__always) static func powerOfTwo(_ n: DoubleLanes) -> DoubleLanes {

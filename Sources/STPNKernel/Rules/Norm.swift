@@ -2,29 +2,26 @@
 @inline(__always)
 private func epsilon<T: Real>(_: T.Type) -> T { T(1e-16) }
 
-/// 1 / n, n = norm + 1e-16. A norm of 0 counts as infinite.
+/// 1 / n, n = length · gain + 1e-16. A norm of 0 counts as infinite.
 @inline(__always)
-func inverse<T: Real>(_ norm: T) -> T {
-    norm == 0 ? 0 : 1 / (norm + epsilon(T.self))
+func inverse<T: Real>(_ length: T, gain: T) -> T {
+    length == 0 ? 0 : 1 / (length * gain + epsilon(T.self))
 }
 
 @inline(__always)
-func inverse<T: Real>(_ norm: T.Lanes, _: T.Type) -> T.Lanes {
+func inverse<T: Real>(_ length: T.Lanes, gain: T.Lanes, _: T.Type) -> T.Lanes {
     // Where the norm is not above 0 it is 0, or NaN, and stands for its inverse.
-    T.select(.zero, lessThan: norm, 1 / (norm + epsilon(T.self)), else: norm)
+    T.select(.zero, lessThan: length, 1 / (length * gain + epsilon(T.self)), else: length)
 }
 
-/// 1 / norm, the factor of G in the derivative of the norm, from 1 / n = 1 / (norm + 1e-16): so a tape needs one of them.
-/// Where the norm is so far below 1e-16 that n does not tell it (from about 1e-24 down), the derivative is taken for 0.
+/// g / length, the factor of G in the derivative of n for G; 0 where the norm is 0.
 @inline(__always)
-func unit<T: Real>(_ inverse: T) -> T {
-    let share = 1 - epsilon(T.self) * inverse
-    return share <= 0 ? 0 : inverse / share
+func unit<T: Real>(_ length: T.Lanes, gain: T.Lanes, _: T.Type) -> T.Lanes {
+    T.select(.zero, lessThan: length, gain / length, else: length)
 }
 
+/// s, which takes X to F with "post", from the norm that it divides by; a norm of -1 stands for an F that was not divided.
 @inline(__always)
-func unit<T: Real>(_ inverse: T.Lanes, _: T.Type) -> T.Lanes {
-    let share = 1 - epsilon(T.self) * inverse
-    // 0 where the share is not above 0, NaN where it is NaN.
-    return T.select(.zero, lessThan: share, inverse / share, else: share - share)
+func postScale<T: Real>(_ length: T.Lanes, gain: T.Lanes, _: T.Type) -> T.Lanes {
+    T.select(length, lessThan: .zero, T.Lanes(repeating: 1), else: inverse(length, gain: gain, T.self))
 }

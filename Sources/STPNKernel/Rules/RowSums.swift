@@ -27,6 +27,35 @@ struct RowSums<Number: Real> {
         }
     }
 
+    /// As `add`, and then gives every row the sum of all.
+    func addAcross(_ first: Int, _ rows: Int) {
+        add(first, rows)
+        var sum: Number = 0
+        for row in first..<first &+ rows { sum += total[row] }
+        (total + first).fill(sum, rows)
+    }
+
+    /// Adds the sums of `rows` rows from number `first` on to a vector of them.
+    func addTotals(_ first: Int, to target: UnsafeMutablePointer<Number>, _ rows: Int) {
+        target.add(total + first, rows)
+    }
+
+    func addTotals(_ first: Int, to target: UnsafeMutablePointer<Number>, times factor: Number, _ width: Int) {
+        target.add(total + first, times: factor, width: width)
+    }
+
+    /// Σ of the sums of `width` rows times the elements of a vector.
+    func dot(_ first: Int, _ other: UnsafePointer<Number>, _ width: Int) -> Number {
+        (total + first).dot(other, width)
+    }
+
+    /// Adds a number to the sum of a row.
+    func add(_ number: Number, toTotal row: Int) { total[row] += number }
+
+    /// The sum of row number `row`.
+    @inline(__always)
+    subscript(row: Int) -> Number { total[row] }
+
     /// The sums of the rows from number `row` on.
     @inline(__always)
     func lanes(_ row: Int) -> Number.Lanes { total.lanes(row) }

@@ -1,4 +1,6 @@
-/// The arithmetic of one row of STPN synapses: the read and the update of docs/cells.md, section 1, and their adjoints.
+/// The arithmetic of STPN synapses, a vector of them at a time: the read and the update of docs/cells.md, section 1, and
+/// their adjoints. Which synapses make a vector is left to the walks over them, STPNRow.swift and STPNColumns.swift; what
+/// belongs to a neuron or a presynaptic cell comes spread over the vector.
 ///
 /// The options that change it are types, so that the compiler makes one loop without branches for each combination.
 /// The synapse state that is stored is X: F itself, or with normalize "post" F before its division, F = s X with s the
@@ -63,131 +65,63 @@ typealias UpdateAndRead = PhaseOf<Yes, Yes>
 typealias Read = PhaseOf<No, Yes>
 typealias Update = PhaseOf<Yes, No>
 
-/// Row j of N samples. Rows are (K) padded with zeros; the samples' rows lie `stateStride` and `rowStride` apart.
-struct STPNRow<T: Real, let N: Int> {
-    /// K, padded
-    let width: Int
-    let weight: UnsafePointer<T>
-    let lambda: UnsafePointer<T>
-    let gamma: UnsafePointer<T>
-    let clamp: T
-    /// X of the first sample; in the adjoint that before the step.
-    let X: UnsafeMutablePointer<T>
-    let stateStride: Int
-    /// v of the step that reads; unused otherwise.
-    let v: UnsafePointer<T>
-    /// The plastic columns of the presynaptic vector of the step that updates; unused otherwise.
-    let u: UnsafePointer<T>
-    let rowStride: Int
-    /// h_j of the step that updates
-    let h: InlineArray<N, T>
-    /// What F̃ = scale · X takes: 1/n with "pre", s with "post", unused otherwise.
-    let scale: InlineArray<N, T>
-}
-
-/// clip(value, ±c), which lets NaN pass
-@inline(__always)
-private func clip<T: Real, R: STPNRule>(_ value: T.Lanes, _ clamp: T, _: R.Type) -> T.Lanes {
-    guard R.clips else { return value }
-    let top = T.Lanes(repeating: clamp)
-    let cut = T.select(top, lessThan: value, top, else: value)
-    return T.select(cut, lessThan: -top, -top, else: cut)
-}
-
-/// Λ∘F̃ + Γ∘D, clipped: the new X. The same operations in the pass forward and in its replay, so the same bits.
-@inline(__always)
+/// Λ∘F̃ + Γ∘D, clipped to ±bound: the new X, with F̃ = scale · X. The same operations in the pass forward and in its replay,
+/// so the same bits.
+@_transparent
 func updated<T: Real, R: STPNRule>(
-    _ x: T.Lanes, lambda: T.Lanes, gamma: T.Lanes, u: T.Lanes, h: T, scale: T, clamp: T, _: R.Type
+    _ x: T.Lanes, lambda: T.Lanes, gamma: T.Lanes, u: T.Lanes, h: T.Lanes, scale: T.Lanes, bound: T.Lanes,
+    _: R.Type, _: T.Type
 ) -> T.Lanes {
     let decayed = R.dividesBefore || R.dividesAfter ? x * scale : x
-    return clip(fma(lambda, decayed, gamma * (u * h)), clamp, R.self)
+    let value = fma(lambda, decayed, gamma * (u * h))
+    return R.clips ? T.clip(value, bound) : value
 }
 
-/// What a pass gathers of each row: vectors whose elements are still to be summed.
-struct ReadSums<T: Real, let N: Int> {
-    /// Σ G v
-    var dot: InlineArray<N, T.Lanes>
-    /// Σ G²
-    var squares: InlineArray<N, T.Lanes>
-    /// With "post": s of the row, after the update
-    var scale: InlineArray<N, T>
-}
-
-extension STPNRow {
-    typealias V = T.Lanes
-
-    /// Updates the row, reads it, or both.
-    @inline(__always)
-    func advance<R: STPNRule, P: Phase>(_: R.Type, _: P.Type) -> ReadSums<T, N> {
-        var sums = ReadSums<T, N>(
-            dot: .init(repeating: .zero), squares: .init(repeating: .zero), scale: scale)
-        if R.dividesAfter && P.updates {
-            updateThenNormalize(R.self, &sums)
-            if P.reads { read(R.self, &sums) }
-            return sums
-        }
-        var k = 0
-        while k < width {
-            let w = weight.lanes(k)
-            let (lambda, gamma) = P.updates ? (lambda.lanes(k), gamma.lanes(k)) : (.zero, .zero)
-            Samples<N>.forEach { i in
-                let Xi = X + i &* stateStride
-                var x = Xi.lanes(k)
-                if P.updates {
-                    x = updated(
-                        x, lambda: lambda, gamma: gamma, u: (u + i &* rowStride).lanes(k), h: h[i], scale: scale[i],
-                        clamp: clamp, R.self)
-                    Xi.store(x, k)
-                }
-                if P.reads {
-                    let G = R.dividesAfter ? fma(x, scale[i], w) : w + x
-                    sums.dot[i] = fma(G, (v + i &* rowStride).lanes(k), sums.dot[i])
-                    if R.normalizes { sums.squares[i] = fma(G, G, sums.squares[i]) }
-                }
-            }
-            k &+= V.scalarCount
-        }
-        return sums
-    }
-
-    @inline(__always)
-    private func updateThenNormalize<R: STPNRule>(_: R.Type, _ sums: inout ReadSums<T, N>) {
-        var squares = InlineArray<N, V>(repeating: .zero)
-        var k = 0
-        while k < width {
-            let (w, lambda, gamma) = (weight.lanes(k), lambda.lanes(k), gamma.lanes(k))
-            Samples<N>.forEach { i in
-                let Xi = X + i &* stateStride
-                let x = updated(
-                    Xi.lanes(k), lambda: lambda, gamma: gamma, u: (u + i &* rowStride).lanes(k), h: h[i],
-                    scale: scale[i], clamp: clamp, R.self)
-                Xi.store(x, k)
-                squares[i] = fma(w + x, w + x, squares[i])
-            }
-            k &+= V.scalarCount
-        }
-        Samples<N>.forEach { i in
-            sums.scale[i] = inverse(horizontalSum(squares[i], T.self).squareRoot())
-        }
-    }
-
-    @inline(__always)
-    private func read<R: STPNRule>(_: R.Type, _ sums: inout ReadSums<T, N>) {
-        var k = 0
-        while k < width {
-            let w = weight.lanes(k)
-            Samples<N>.forEach { i in
-                let G = fma((X + i &* stateStride).lanes(k), sums.scale[i], w)
-                sums.dot[i] = fma(G, (v + i &* rowStride).lanes(k), sums.dot[i])
-                sums.squares[i] = fma(G, G, sums.squares[i])
-            }
-            k &+= V.scalarCount
-        }
-    }
-}
-
+/// G = W + F, with F = scale · X where "post" divides
 @inline(__always)
-func horizontalSum<T: Real>(_ v: T.Lanes, _: T.Type) -> T {
-    let q = T.quarterSums(v)
-    return (q[0] + q[1]) + (q[2] + q[3])
+func effective<T: Real, R: STPNRule>(_ x: T.Lanes, weight: T.Lanes, scale: T.Lanes, _: R.Type, _: T.Type) -> T.Lanes {
+    R.dividesAfter ? fma(x, scale, weight) : weight + x
+}
+
+/// What the adjoint of a read is given, beside X between two steps and the gradient for X after the step that began.
+struct ReadAdjoint<V> {
+    let weight: V
+    let lambda: V
+    let v: V
+    /// The gradient for the dot product, and the factor of G in the gradient through the norm
+    let gradDot: V
+    let gradNorm: V
+    /// Of the step that began: its F̃ = scale · X
+    let scale: V
+}
+
+/// From GX after the step to GF before it: (7) F̃ in the update, (3) G in the dot product, (2) G in the norm.
+@inline(__always)
+func readAdjoint<T: Real, R: STPNRule>(
+    _ x: T.Lanes, _ g: T.Lanes, _ given: ReadAdjoint<T.Lanes>, weight: inout T.Lanes, lambda: inout T.Lanes,
+    v: inout T.Lanes, _: R.Type, _: T.Type
+) -> T.Lanes {
+    let G = effective(x, weight: given.weight, scale: given.scale, R.self, T.self)
+    var gG = given.v * given.gradDot
+    if R.normalizes { gG = fma(G, given.gradNorm, gG) }
+    weight += gG
+    v = fma(G, given.gradDot, v)
+    // Both Λ F̃ = Λ · scale · X and, with "pre", the gradient for X take g · scale.
+    let scaled = R.dividesBefore || R.dividesAfter ? g * given.scale : g
+    lambda = fma(scaled, x, lambda)
+    return fma(R.dividesBefore ? scaled : g, given.lambda, gG)
+}
+
+/// From GF to GX, both after the update: (7) the clip; gathers what (6) D passes on.
+@inline(__always)
+func updateAdjoint<T: Real, R: STPNRule>(
+    _ x: T.Lanes, _ g: T.Lanes, u: T.Lanes, h: T.Lanes, learningRate: T.Lanes, bound: T.Lanes, gamma: inout T.Lanes,
+    hebb: inout T.Lanes, gradU: inout T.Lanes, _: R.Type, _: T.Type
+) -> T.Lanes {
+    let masked = R.clips ? unclipped(x, bound, g, T.self) : g
+    let gD = masked * learningRate
+    gamma = fma(masked, u * h, gamma)
+    hebb = fma(gD, u, hebb)
+    gradU = fma(gD, h, gradU)
+    return masked
 }

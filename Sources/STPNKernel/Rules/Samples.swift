@@ -1,4 +1,5 @@
-/// How many samples a pass over the synapses takes together, each load of a parameter serving them all: 1 or 4.
+/// How many samples a pass over the synapses takes together, each load of a parameter serving them all: 1 or 4. Also of
+/// other things that are taken together.
 enum Samples<let count: Int> {
     /// Calls `body` for every sample, written out: as a loop the compiler keeps what belongs to a sample in memory instead
     /// of registers.
@@ -15,3 +16,24 @@ enum Samples<let count: Int> {
 
 /// A whole block; what is left over of the batch passes one sample at a time.
 typealias WholeBlock = Samples<4>
+
+/// Work on a vector of a row, or on four that follow each other.
+protocol VectorLoop {
+    /// The vectors are those from element k on.
+    func run<let N: Int>(_: Samples<N>.Type, _ k: Int)
+}
+
+/// Does it for all vectors of a row. Where the steps of a loop wait for each other, those of four vectors overlap.
+@inline(__always)
+func forEachVector<T: Real, L: VectorLoop>(_: T.Type, width: Int, _ loop: L) {
+    let lanes = T.Lanes.scalarCount
+    var k = 0
+    while k &+ 4 &* lanes <= width {
+        loop.run(Samples<4>.self, k)
+        k &+= 4 &* lanes
+    }
+    while k < width {
+        loop.run(Samples<1>.self, k)
+        k &+= lanes
+    }
+}

@@ -4,11 +4,10 @@ import CSTPN
 extension FastSequence {
     /// Groups of blocks that sum gradients of their own: enough for many threads, few enough to add up quickly.
     private var groups: Int {
-        guard T > 0 else { return 0 }
         var arena = Arena()
         _ = cell.gradients(&arena)
         let affordable = 64 * 1024 * 1024 / max(arena.byteCount ?? Int.max, 1)
-        return min(blocks, max(8, min(blocks / 4, 64, affordable)))
+        return max(1, min(blocks, max(8, min(blocks / 4, 64, affordable))))
     }
 
     /// How many steps are recomputed at a time: all where a block's states stay in the cache, else so many that the states
@@ -55,17 +54,24 @@ extension FastSequence {
                 passState(buffers.grad_final.array(i, Number.self), buffers.grad_state.array(i, Number.self), i)
             }
         }
-        let groups = groups
+        let (groups, blocks) = (groups, T == 0 ? 0 : blocks)
         parallelFor(groups, threads: threads) { group, slot in
             cell.zero(scratch.gradients[group])
             for block in blocks * group / groups..<blocks * (group + 1) / groups {
-                backward(samples(block), scratch.blocks[slot], scratch.gradients[group], buffers, tape)
+                for slice in 0..<cell.slices {
+                    backward(
+                        samples(block), scratch.blocks[slot].slice(slice), scratch.gradients[group], buffers, tape)
+                }
             }
         }
         guard let gradParameters = buffers.grad_parameters else { return }
-        parallelFor(H, threads: threads) { j, _ in
-            cell.writeSum(of: scratch.gradients, row: j, to: gradParameters)
+        let targets = cell.description.parameterIndices.map { index in
+            index.flatMap { Optional(gradParameters).array($0, Number.self) }
         }
+        parallelFor(H, threads: threads) { j, _ in
+            cell.writeSum(of: scratch.gradients, tape.parameters, row: j, to: targets)
+        }
+        cell.writeTotal(of: scratch.gradients, tape.parameters, to: targets)
     }
 
     private func backward(
@@ -87,29 +93,39 @@ extension FastSequence {
                 block.replay(s, first + s, steps: replayed(segment)) { isReset(s, $0) }
             }
         }
-        func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int, _ origin: Int) {
-            block.pass(P.self, Samples<1>.self, s, first + s, t: t, origin: origin, gradients)
+        func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ t: Int, _ origin: Int) {
+            block.pass(P.self, Samples<N>.self, s, first + s, t: t, origin: origin, gradients)
+        }
+        func turn(_ s: Int, _ t: Int, _ origin: Int) {
+            if cell.fusesSteps { return pass(UpdateAndRead.self, Samples<1>.self, s, t, origin) }
+            pass(Read.self, Samples<1>.self, s, t, origin)
+            pass(Update.self, Samples<1>.self, s, t, origin)
         }
         func goBack(_ t: Int, _ origin: Int) {
             var someReset = false
             for s in 0..<count {
-                block.fireAdjoint(s, first + s, t: t, gradY: gradY.map { $0 + ((first + s) * T + t) * H }, gradients)
+                let gradY = gradY.map { $0 + ((first + s) * T + t) * H }
+                block.fireAdjoint(s, first + s, t: t, origin: origin, gradY: gradY, gradients)
                 someReset = someReset || isReset(s, t)
             }
-            if t > 0 && !someReset && count == WholeBlock.count {
-                block.pass(UpdateAndRead.self, WholeBlock.self, 0, first, t: t, origin: origin, gradients)
+            if t > 0 && !someReset && count == WholeBlock.count && cell.fusesSteps {
+                pass(UpdateAndRead.self, WholeBlock.self, 0, t, origin)
             } else {
                 for s in 0..<count {
-                    t == 0 || isReset(s, t)
-                        ? pass(Read.self, s, t, origin) : pass(UpdateAndRead.self, s, t, origin)
+                    t == 0 || isReset(s, t) ? pass(Read.self, Samples<1>.self, s, t, origin) : turn(s, t, origin)
                 }
             }
             for s in 0..<count {
                 block.leave(s, gradX: gradX.map { $0 + ((first + s) * T + t) * I })
                 if isReset(s, t) { block.reset(s) }
+                block.turn(s)
             }
         }
 
+        // The synapses are the states with rows.
+        let endsWithGradient = states.indices.contains {
+            states[$0].shape.rank == 2 && buffers.grad_final.array($0, Number.self) != nil
+        }
         for segment in 0..<segments {
             replay(segment)
             if segment + 1 < segments {
@@ -124,8 +140,11 @@ extension FastSequence {
             let origin = replayed(segment).lowerBound
             if segment + 1 < segments {
                 replay(segment)
-            } else if buffers.grad_final.array(cell.synapseState, Number.self) != nil {
-                for s in 0..<count { pass(Update.self, s, T, origin) }
+            } else if endsWithGradient {
+                for s in 0..<count {
+                    pass(Update.self, Samples<1>.self, s, T, origin)
+                    block.turn(s)
+                }
             }
             for t in steps(segment).reversed() { goBack(t, origin) }
         }

@@ -16,11 +16,15 @@ protocol FastCell {
     associatedtype Forward: ForwardBlock where Forward.Number == Number
     associatedtype Backward: BackwardBlock where Backward.Number == Number, Backward.Gradients == Gradients
 
+    init(_ description: Description)
+
     var description: Description { get }
-    /// The number of the state that the synapses are.
-    var synapseState: Int { get }
-    /// How many numbers the synapses of a sample hold, padding included.
+    /// Groups of neurons that do not meet within a step: each goes through the whole sequence before the next.
+    var slices: Int { get }
+    /// How many numbers the synapses of a sample hold in a slice, padding included.
     var synapses: Int { get }
+    /// The update that ends a step and the read that begins the next can be one pass: nothing of other rows stands between.
+    var fusesSteps: Bool { get }
 
     func parameters(_ arena: inout Arena) -> Parameters
     func pack(_ arrays: InputArrays, into parameters: Parameters)
@@ -32,8 +36,12 @@ protocol FastCell {
 
     func gradients(_ arena: inout Arena) -> Gradients
     func zero(_ gradients: Gradients)
-    /// Writes row j of the parts' sum, added in their order, to the caller's arrays.
-    func writeSum(of parts: [Gradients], row j: Int, to arrays: OutputArrays)
+    /// Adds up row j of the parts, in their order, and writes what is neuron j's to the caller's arrays, which are in
+    /// the order of the parameters' slots, nil where one is not wanted. What is needed for `writeTotal` stays in the first part.
+    func writeSum(
+        of parts: [Gradients], _ parameters: Parameters, row j: Int, to targets: [UnsafeMutablePointer<Number>?])
+    /// Writes what belongs to no one neuron, when all rows are added up.
+    func writeTotal(of parts: [Gradients], _ parameters: Parameters, to targets: [UnsafeMutablePointer<Number>?])
 
     /// Blocks of samples with scratch memory; going back, at most `steps` steps are replayed at a time, in `segments` segments.
     func forwardBlock(_ arena: inout Arena, _ parameters: Parameters, _ trace: Trace, samples: Int) -> Forward
@@ -42,10 +50,16 @@ protocol FastCell {
     ) -> Backward
 }
 
+extension FastCell {
+    var slices: Int { 1 }
+}
+
 /// A block of samples on its way forward. `s` numbers the samples in the block and `b` those in the trace.
 protocol ForwardBlock {
     associatedtype Number: Real
 
+    /// The block with the neurons of a slice.
+    func slice(_ index: Int) -> Self
     /// The state before step 0: zeros where an array is missing.
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?)
     /// Lays out the input of step t.
@@ -53,9 +67,12 @@ protocol ForwardBlock {
     /// Zeroes the state before step t.
     func reset(_ s: Int, _ b: Int, t: Int)
     /// Ends step t - 1 (where P updates) and begins step t (where P reads), for N samples from `s` and `b` on.
-    func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int)
-    /// From what the pass has read to the output of step t; `hasNext`: step t + 1 follows.
-    func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: UnsafeMutablePointer<Number>)
+    func pass<P: Phase, let N: Int>(
+        _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool)
+    /// From what the pass has read to the output of step t, and its energy; `hasNext`: step t + 1 follows.
+    func fire(
+        _ s: Int, _ b: Int, t: Int, hasNext: Bool, y: UnsafeMutablePointer<Number>,
+        energy: UnsafeMutablePointer<Number>?)
     /// The state after step t.
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> UnsafeMutablePointer<Number>?)
 }
@@ -65,6 +82,8 @@ protocol BackwardBlock {
     associatedtype Number: Real
     associatedtype Gradients
 
+    /// The block with the neurons of a slice.
+    func slice(_ index: Int) -> Self
     /// The synapses before the first step of a replay: those before step 0, or a checkpoint.
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?)
     func load(_ s: Int, checkpoint: Int)
@@ -75,16 +94,35 @@ protocol BackwardBlock {
 
     /// The gradients for the state after the last step, zeros where an array is missing.
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?)
-    /// From the gradients for the output of step t and for what follows to those for what its pass has read.
-    func fireAdjoint(_ s: Int, _ b: Int, t: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients)
-    /// The adjoint of the forward block's pass. The synapses between the two steps are number t - `origin` of the replay; it
-    /// may read those before.
+    /// From the gradients for the output of step t and for what follows to those for what its pass has read. The synapses
+    /// before step t are number t - `origin` of the replay.
+    func fireAdjoint(_ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients)
+    /// The adjoint of the forward block's pass. It may read the synapses before as well.
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients)
-    /// The gradients for the input of step t, and on to step t - 1.
+    /// The gradients for the input of step t; of a slice, added to those of the ones before.
     func leave(_ s: Int, gradX: UnsafeMutablePointer<Number>?)
     /// Drops what would pass a reset.
     func reset(_ s: Int)
+    /// On to the step that the last pass has ended.
+    func turn(_ s: Int)
     /// The gradients for the state before step 0.
     func end(_ s: Int, gradState: (Int) -> UnsafeMutablePointer<Number>?)
+}
+
+extension ForwardBlock {
+    func slice(_ index: Int) -> Self { self }
+}
+
+extension BackwardBlock {
+    func slice(_ index: Int) -> Self { self }
+}
+
+/// Writes the sum of arrays of `count` numbers, one of each part, in the order of the parts.
+func writeSum<Part, T: Real>(
+    of parts: [Part], _ count: Int, to target: UnsafeMutablePointer<T>?, _ array: (Part) -> UnsafeMutablePointer<T>
+) {
+    guard let target else { return }
+    target.copy(array(parts[0]), count)
+    for part in parts.dropFirst() { target.add(array(part), count) }
 }

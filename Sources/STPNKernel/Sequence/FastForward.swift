@@ -31,7 +31,9 @@ extension FastSequence {
         }
         cell.pack(buffers.parameters, into: scratch.parameters)
         parallelFor(blocks, threads: threads) { index, slot in
-            forward(samples(index), scratch.blocks[slot], buffers, tape)
+            for slice in 0..<cell.slices {
+                forward(samples(index), scratch.blocks[slot].slice(slice), buffers, tape)
+            }
         }
     }
 
@@ -57,12 +59,18 @@ extension FastSequence {
         let (first, count) = (samples.lowerBound, samples.count)
         let x = buffers.x.assumingMemoryBound(to: Number.self)
         let y = buffers.y.assumingMemoryBound(to: Number.self)
+        let energy = buffers.energy?.assumingMemoryBound(to: Number.self)
         // The block's place in the trace
         let place = tape == nil ? 0 : first
 
         func isReset(_ s: Int, _ t: Int) -> Bool { (buffers.resets?[(first + s) * T + t] ?? 0) != 0 }
-        func pass<P: Phase>(_: P.Type, _ s: Int, _ t: Int) {
-            block.pass(P.self, Samples<1>.self, s, place + s, t: t)
+        func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ t: Int) {
+            block.pass(P.self, Samples<N>.self, s, place + s, t: t, wantsEnergy: energy != nil)
+        }
+        func turn(_ s: Int, _ t: Int) {
+            if cell.fusesSteps { return pass(UpdateAndRead.self, Samples<1>.self, s, t) }
+            pass(Update.self, Samples<1>.self, s, t)
+            pass(Read.self, Samples<1>.self, s, t)
         }
 
         for s in 0..<count {
@@ -77,22 +85,24 @@ extension FastSequence {
                     someReset = true
                 }
             }
-            if t > 0 && !someReset && count == WholeBlock.count {
-                block.pass(UpdateAndRead.self, WholeBlock.self, 0, place, t: t)
+            if t > 0 && !someReset && count == WholeBlock.count && cell.fusesSteps {
+                pass(UpdateAndRead.self, WholeBlock.self, 0, t)
             } else {
                 for s in 0..<count {
-                    t == 0 || isReset(s, t) ? pass(Read.self, s, t) : pass(UpdateAndRead.self, s, t)
+                    t == 0 || isReset(s, t) ? pass(Read.self, Samples<1>.self, s, t) : turn(s, t)
                 }
             }
             for s in 0..<count {
-                block.fire(s, place + s, t: t, hasNext: t + 1 < T, y: y + ((first + s) * T + t) * H)
+                let out = ((first + s) * T + t) * H
+                block.fire(
+                    s, place + s, t: t, hasNext: t + 1 < T, y: y + out, energy: energy.map { $0 + out })
             }
         }
         if buffers.final_state != nil || (tape != nil && cell.traceHoldsEnd) {
             if count == WholeBlock.count {
-                block.pass(Update.self, WholeBlock.self, 0, place, t: T)
+                pass(Update.self, WholeBlock.self, 0, T)
             } else {
-                for s in 0..<count { pass(Update.self, s, T) }
+                for s in 0..<count { pass(Update.self, Samples<1>.self, s, T) }
             }
             for s in 0..<count {
                 block.end(s, place + s, t: T - 1) {
@@ -118,6 +128,7 @@ extension FastSequence {
         var sequence = stpn_forward_buffers()
         sequence.y = buffers.y ?? UnsafeMutableRawPointer(scratch.y)
         sequence.final_state = buffers.state
+        sequence.energy = buffers.energy
         sequence.x = buffers.x
         sequence.parameters = buffers.parameters
         sequence.state = UnsafeRawPointer(buffers.state)?.assumingMemoryBound(to: UnsafeRawPointer?.self)

@@ -1,14 +1,14 @@
 #if STPN_X86_64_V3
 @_cdecl("stpn_kernel_x86_64_v3")
-func kernel(_ job: UnsafeRawPointer) { run(job) }
+func kernel(_ job: UnsafeRawPointer) -> Int64 { run(job) }
 #elseif STPN_X86_64_V4
 @_cdecl("stpn_kernel_x86_64_v4")
-func kernel(_ job: UnsafeRawPointer) { run(job) }
+func kernel(_ job: UnsafeRawPointer) -> Int64 { run(job) }
 #endif
 
-private func run(_ job: UnsafeRawPointer) {
+private func run(_ job: UnsafeRawPointer) -> Int64 {
     let job = job.assumingMemoryBound(to: Job.self).pointee
-    _ = job.cell.runFast(job)
+    return job.cell.runFast(job).map { Int64($0) } ?? -1
 }
 
 extension FastCell {

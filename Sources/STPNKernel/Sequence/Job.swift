@@ -16,14 +16,6 @@ struct Job {
         case forward(stpn_forward_buffers)
         case backward(stpn_backward_buffers)
         case step(stpn_step_buffers)
-
-        /// Whether it reads and writes buffers, or only measures.
-        var computes: Bool {
-            switch self {
-            case .measureTape, .measureWorkspace: false
-            case .forward, .backward, .step: true
-            }
-        }
     }
 
     let description: stpn_cell

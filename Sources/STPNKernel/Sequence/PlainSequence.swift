@@ -149,7 +149,8 @@ struct PlainSequence<E: Equations>: SequenceKernel {
             if tape.resets[b * T + t] != 0 { before(t, scratch).base.zero(S) }
             if t + 1 < T {
                 equations.step(
-                    x: tape.x + (b * T + t) * I, before: before(t, scratch), after: before(t + 1, scratch), y: scratch.y,
+                    x: tape.x + (b * T + t) * I, before: before(t, scratch), after: before(t + 1, scratch),
+                    y: scratch.y,
                     energy: nil)
             }
         }

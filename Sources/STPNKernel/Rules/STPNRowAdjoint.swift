@@ -4,6 +4,8 @@ struct UpdateSums<T: Real, let N: Int> {
     var hebb: InlineArray<N, T.Lanes>
     /// Q = Σ GX Λ X of the step before, the gradient that reaches its norm through F̃; only with "pre"
     var decay: InlineArray<N, T.Lanes>
+    /// With "post": the gradient for the norm n that divides X
+    var norm: InlineArray<N, T>
 }
 
 /// What the adjoint of a pass needs of row j, beyond the row itself: the row is that of the pass that went forward, so its
@@ -25,12 +27,10 @@ struct STPNAdjointRow<T: Real, let N: Int> {
     /// Of the step that began: the gradient for the dot product, and that for the norm over the norm.
     let gradDot: InlineArray<N, T>
     let gradNorm: InlineArray<N, T>
-    /// Of the step that began: its F̃ = nextScale · X.
-    let nextScale: InlineArray<N, T>
-    /// s of X, with "post": F = s X
-    let postScale: InlineArray<N, T>
-    /// 1 / ‖W + X‖, with "post"
+    /// With "post": the derivative of n over W + X, g / ‖W + X‖
     let postUnit: InlineArray<N, T>
+    /// With "post" and a norm of the whole layer: the factor of W + X in the gradient, which the rows have in common.
+    let postFactor: InlineArray<N, T>?
 }
 
 extension STPNAdjointRow {
@@ -39,7 +39,8 @@ extension STPNAdjointRow {
     /// The adjoint of `advance`: of the read of the step that began, then of the update of the step that ended.
     @inline(__always)
     func retreat<R: STPNRule, P: Phase>(_: R.Type, _: P.Type) -> UpdateSums<T, N> {
-        var sums = UpdateSums<T, N>(hebb: .init(repeating: .zero), decay: .init(repeating: .zero))
+        var sums = UpdateSums<T, N>(
+            hebb: .init(repeating: .zero), decay: .init(repeating: .zero), norm: .init(repeating: 0))
         if R.dividesAfter && P.updates {
             normalizeAdjoint(R.self, P.self, &sums)
             return sums
@@ -78,49 +79,65 @@ extension STPNAdjointRow {
         return sums
     }
 
-    /// From GX after the step to GF before it: (7) F̃ in the update, (3) G in the dot product, (2) G in the norm.
     @inline(__always)
     private func readAdjoint<R: STPNRule>(
         _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, w: V, lambda: V, gW: inout V, gLambda: inout V
     ) -> V {
-        let G = R.dividesAfter ? fma(x, postScale[i], w) : w + x
-        var gG = (row.v + i &* row.rowStride).lanes(k) * gradDot[i]
-        if R.normalizes { gG = fma(G, gradNorm[i], gG) }
-        gW += gG
-        let gV = gradV + i &* gradRowStride
-        gV.store(fma(G, gradDot[i], gV.lanes(k)), k)
-        // Both Λ F̃ = Λ · scale · X and, with "pre", the gradient for X take g · scale.
-        let scaled = R.dividesBefore || R.dividesAfter ? g * nextScale[i] : g
-        gLambda = fma(scaled, x, gLambda)
-        return fma(R.dividesBefore ? scaled : g, lambda, gG)
+        let given = ReadAdjoint(
+            weight: w, lambda: lambda, v: (row.v + i &* row.rowStride).lanes(k), gradDot: V(repeating: gradDot[i]),
+            gradNorm: V(repeating: gradNorm[i]), scale: V(repeating: row.scale[i]))
+        let target = gradV + i &* gradRowStride
+        var gV = target.lanes(k)
+        let before = STPNKernel.readAdjoint(x, g, given, weight: &gW, lambda: &gLambda, v: &gV, R.self, T.self)
+        target.store(gV, k)
+        return before
     }
 
-    /// From GF to GX, both after the update: (7) the clip; gathers what (6) D passes on.
     @inline(__always)
     private func updateAdjoint<R: STPNRule>(
         _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, gamma: V, gGamma: inout V, _ sums: inout UpdateSums<T, N>
     ) -> V {
-        let masked = R.clips ? unclipped(x, g) : g
-        let u = (row.u + i &* row.rowStride).lanes(k)
-        let gD = masked * gamma
-        gGamma = fma(masked, u * row.h[i], gGamma)
-        sums.hebb[i] = fma(gD, u, sums.hebb[i])
-        let gU = gradU + i &* gradRowStride
-        gU.store(fma(gD, row.h[i], gU.lanes(k)), k)
+        let target = gradU + i &* gradRowStride
+        var gU = target.lanes(k)
+        let masked = STPNKernel.updateAdjoint(
+            x, g, u: (row.u + i &* row.rowStride).lanes(k), h: V(repeating: row.h[i]), learningRate: gamma,
+            bound: V(repeating: row.clamp), gamma: &gGamma, hebb: &sums.hebb[i], gradU: &gU, R.self, T.self)
+        target.store(gU, k)
         return masked
-    }
-
-    /// The gradient where X lies within the clamp, 0 at it.
-    @inline(__always)
-    private func unclipped(_ x: V, _ g: V) -> V {
-        let top = V(repeating: row.clamp)
-        return T.select(x, lessThan: top, T.select(-top, lessThan: x, g, else: .zero), else: .zero)
     }
 
     /// With "post" the norm that divides X stands between the two: its gradient needs a sum over the row first.
     @inline(__always)
     private func normalizeAdjoint<R: STPNRule, P: Phase>(_: R.Type, _: P.Type, _ sums: inout UpdateSums<T, N>) {
-        // Σ GF F
+        // F = s X, so GX = s GF + (gradient for n) (W + X) g / ‖W + X‖
+        let factors: InlineArray<N, T>
+        if let postFactor {
+            factors = postFactor
+        } else {
+            sums.norm = readAdjointThenNorm(R.self, P.self)
+            factors = InlineArray { sums.norm[$0] * postUnit[$0] }
+        }
+        var k = 0
+        while k < row.width {
+            let (w, gamma) = (row.weight.lanes(k), row.gamma.lanes(k))
+            var (gW, gGamma) = (gradWeight.lanes(k), gradGamma.lanes(k))
+            Samples<N>.forEach { i in
+                let x = (row.X + i &* row.stateStride).lanes(k)
+                let gX = gradX + i &* gradStride
+                let gG = (w + x) * factors[i]
+                gW += gG
+                let g = fma(gX.lanes(k), row.scale[i], gG)
+                gX.store(updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums), k)
+            }
+            gradWeight.store(gW, k)
+            gradGamma.store(gGamma, k)
+            k &+= V.scalarCount
+        }
+    }
+
+    /// The read of the step that began, where P reads, and the gradient for the norm: -Σ GF F / n.
+    @inline(__always)
+    private func readAdjointThenNorm<R: STPNRule, P: Phase>(_: R.Type, _: P.Type) -> InlineArray<N, T> {
         var products = InlineArray<N, V>(repeating: .zero)
         var k = 0
         while k < row.width {
@@ -135,7 +152,7 @@ extension STPNAdjointRow {
                     g = readAdjoint(R.self, i, k, x, g, w: w, lambda: lambda, gW: &gW, gLambda: &gLambda)
                     gX.store(g, k)
                 }
-                products[i] = fma(g, x * postScale[i], products[i])
+                products[i] = fma(g, x * row.scale[i], products[i])
             }
             if P.reads {
                 gradWeight.store(gW, k)
@@ -143,27 +160,6 @@ extension STPNAdjointRow {
             }
             k &+= V.scalarCount
         }
-
-        // F = s X, so GX = s GF + (gradient for the norm / norm) (W + X)
-        var gradPostNorm = InlineArray<N, T>(repeating: 0)
-        Samples<N>.forEach { i in
-            gradPostNorm[i] = -horizontalSum(products[i], T.self) * postScale[i] * postUnit[i]
-        }
-        k = 0
-        while k < row.width {
-            let (w, gamma) = (row.weight.lanes(k), row.gamma.lanes(k))
-            var (gW, gGamma) = (gradWeight.lanes(k), gradGamma.lanes(k))
-            Samples<N>.forEach { i in
-                let x = (row.X + i &* row.stateStride).lanes(k)
-                let gX = gradX + i &* gradStride
-                let gG = (w + x) * gradPostNorm[i]
-                gW += gG
-                let g = fma(gX.lanes(k), postScale[i], gG)
-                gX.store(updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums), k)
-            }
-            gradWeight.store(gW, k)
-            gradGamma.store(gGamma, k)
-            k &+= V.scalarCount
-        }
+        return InlineArray { -horizontalSum(products[$0], T.self) * row.scale[$0] }
     }
 }

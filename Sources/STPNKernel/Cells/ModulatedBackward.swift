@@ -1,0 +1,294 @@
+/// A block of samples of a modulated cell on its way back.
+struct ModulatedBackward<Number: Real>: BackwardBlock {
+    typealias Cell = ModulatedFast<Number>
+    typealias Gradients = Cell.Rows
+    typealias Pointer = UnsafeMutablePointer<Number>
+
+    private let cell: Cell
+    private let parameters: Cell.Rows
+    private let trace: Cell.Trace
+    private let historyF: SynapseHistory<Number>  // rows (Hp) of F
+    private let historyE: SynapseHistory<Number>  // rows (Hp) of E; only with a trace
+    private let gradF: Pointer  // (samples, matrix)
+    private let gradE: Pointer  // (samples, matrix); only with a trace
+    private let gradH: Pointer  // (samples, Hp): for h_t, from step t + 1
+    private let gradV: Pointer  // (samples, Hp): for h_{t-1} of this step
+    private let gradU: Pointer  // (samples, Hp): for h_{t-1} of the step before, from its update
+    private let gradInput: Pointer  // (samples, Ip)
+    private let gradDot: Pointer  // (samples, Hp)
+    private let hebb: RowSums<Number>  // (samples, Hp)
+    private let modulation: Pointer  // (samples): see ModulatedAdjointRow.Sums
+    private let eligibility: Pointer  // (samples)
+
+    init(
+        _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int,
+        steps: Int, segments: Int
+    ) {
+        (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
+        let (Hp, n) = (cell.Hp, samples)
+        let traced = cell.traces ? n : 0
+        historyF = SynapseHistory(&arena, samples: n, rows: cell.H, width: Hp, steps: steps, segments: segments)
+        historyE = SynapseHistory(
+            &arena, samples: traced, rows: cell.H, width: Hp, steps: steps, segments: segments)
+        gradF = arena.take(Number.self, n, cell.matrix)
+        gradE = arena.take(Number.self, traced, cell.matrix)
+        gradH = arena.take(Number.self, n, Hp)
+        gradV = arena.take(Number.self, n, Hp)
+        gradU = arena.take(Number.self, n, Hp)
+        gradInput = arena.take(Number.self, n, cell.Ip)
+        gradDot = arena.take(Number.self, n, Hp)
+        hebb = RowSums(&arena, rows: n * Hp)
+        modulation = arena.take(Number.self, n)
+        eligibility = arena.take(Number.self, n)
+    }
+
+    // MARK: Recomputing the synapses
+
+    func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) {
+        historyF.load(s, state(Modulated.State.F.rawValue), columns: 0..<cell.H)
+        if cell.traces { historyE.load(s, state(Modulated.State.E.rawValue), columns: 0..<cell.H) }
+    }
+
+    func load(_ s: Int, checkpoint: Int) {
+        historyF.load(s, checkpoint: checkpoint)
+        if cell.traces { historyE.load(s, checkpoint: checkpoint) }
+    }
+
+    func save(_ s: Int, checkpoint: Int, after count: Int) {
+        historyF.save(s, checkpoint: checkpoint, after: count)
+        if cell.traces { historyE.save(s, checkpoint: checkpoint, after: count) }
+    }
+
+    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+        let first = trace.row(b, steps.lowerBound)
+        for j in 0..<cell.H {
+            // E first: F needs what it was.
+            if cell.traces {
+                historyE.replay(s, j, steps: steps, reset: reset) { row, run in
+                    forEachVector(
+                        Number.self, width: cell.Hp,
+                        TraceReplay(block: self, row: row, first: first, j: j, steps: run))
+                }
+            }
+            historyF.replay(s, j, steps: steps, reset: reset) { row, run in
+                cell.description.withRule(
+                    Replay(
+                        block: self, row: row, E: cell.traces ? historyE.row(s, j, 0) : row, first: first, j: j,
+                        steps: run))
+            }
+        }
+    }
+
+    /// One row of E through steps without a reset between them.
+    private struct TraceReplay: VectorLoop {
+        let block: ModulatedBackward
+        let row: Pointer  // (steps + 1, Hp)
+        /// The row of the trace of the first step
+        let first: Int
+        let j: Int
+        let steps: Range<Int>
+
+        func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
+            let (Hp, trace, eta) = (block.cell.Hp, block.trace, block.parameters.eta[0])
+            let lanes = Number.Lanes.scalarCount
+            var e = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* Hp).lanes(k &+ $0 &* lanes) }
+            for step in steps {
+                let at = (first &+ step) &* Hp
+                Samples<N>.forEach { i in
+                    let k = k &+ i &* lanes
+                    e[i] = ModulatedRow<Number, N>.traced(
+                        e[i], u: (trace.previous + at).lanes(k), h: trace.h[at &+ j], eta: eta)
+                    (row + (step &+ 1) &* Hp).store(e[i], k)
+                }
+            }
+        }
+    }
+
+    /// One row of F through steps without a reset between them.
+    private struct Replay: ModulatedRulePass {
+        let block: ModulatedBackward
+        let row: Pointer  // (steps + 1, Hp)
+        let E: Pointer  // (steps + 1, Hp)
+        /// The row of the trace of the first step
+        let first: Int
+        let j: Int
+        let steps: Range<Int>
+
+        func run<R: ModulatedRule>(_: R.Type) {
+            forEachVector(Number.self, width: block.cell.Hp, Loop<R>(replay: self))
+        }
+
+        private struct Loop<R: ModulatedRule>: VectorLoop {
+            let replay: Replay
+
+            func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
+                let (block, row, E, first, j) = (replay.block, replay.row, replay.E, replay.first, replay.j)
+                let (Hp, trace, clamp) = (block.cell.Hp, block.trace, block.cell.clamp)
+                let lanes = Number.Lanes.scalarCount
+                var f = InlineArray<N, Number.Lanes> {
+                    (row + replay.steps.lowerBound &* Hp).lanes(k &+ $0 &* lanes)
+                }
+                for step in replay.steps {
+                    let at = (first &+ step) &* Hp
+                    let (h, m) = (trace.h[at &+ j], trace.m[first &+ step])
+                    Samples<N>.forEach { i in
+                        let k = k &+ i &* lanes
+                        f[i] = ModulatedRow<Number, N>.updated(
+                            f[i], R.traces ? (E + step &* Hp).lanes(k) : .zero, u: (trace.previous + at).lanes(k),
+                            h: h, m: m, clamp: clamp, R.self)
+                        (row + (step &+ 1) &* Hp).store(f[i], k)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Going back
+
+    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
+        let (H, Hp) = (cell.H, cell.Hp)
+        (gradH + s * Hp).copyRows(gradFinal(Modulated.State.h.rawValue), rows: 1, columns: H, width: Hp)
+        (gradF + s * cell.matrix).copyRows(gradFinal(Modulated.State.F.rawValue), rows: H, columns: H, width: Hp)
+        if cell.traces {
+            (gradE + s * cell.matrix).copyRows(
+                gradFinal(Modulated.State.E.rawValue), rows: H, columns: H, width: Hp)
+        }
+        for row in [gradV, gradU, gradDot] { (row + s * Hp).zero(Hp) }
+        clearUpdate(s)
+    }
+
+    /// Nothing comes from the update of the step before.
+    private func clearUpdate(_ s: Int) {
+        hebb.zero(s * cell.Hp, cell.Hp)
+        modulation[s] = 0
+        eligibility[s] = 0
+    }
+
+    func fireAdjoint(
+        _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
+    ) {
+        let (Hp, row) = (cell.Hp, trace.row(b, t))
+        let (h, m) = (trace.h + row * Hp, trace.m[row])
+        let gradient = gradDot + s * Hp
+        gradient.copy(gradH + s * Hp, Hp)
+        if let gradY { gradient.add(gradY, cell.H) }
+
+        // From the update: D = h_t h_{t-1}ᵀ goes into F times m, or into E times etaet.
+        hebb.add(s * Hp, cell.H)
+        hebb.addTotals(s * Hp, to: gradient, times: cell.traces ? parameters.eta[0] : m, Hp)
+        let product = hebb.dot(s * Hp, h, Hp)
+        let gm = cell.traces ? modulation[s] : modulation[s] + product
+        if cell.traces { gradients.eta[0] += product - eligibility[s] }
+        if cell.description.modulates {
+            let gSum = gm * cell.description.modulator.activation.slope(m)
+            gradients.modulatorBias[0] += gSum
+            gradients.modulatorWeight.add(h, times: gSum, width: Hp)
+            gradient.add(parameters.modulatorWeight, times: gSum, width: Hp)
+        } else {
+            gradients.eta[0] += gm
+        }
+
+        Activation.tanh.adjoint(h, gradient, width: Hp)
+        gradients.inputBias.add(gradient, Hp)
+    }
+
+    func pass<P: Phase, let N: Int>(
+        _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
+    ) {
+        if P.reads { (gradInput + s * cell.Ip).zero(N * cell.Ip) }
+        if cell.sharesLoads {
+            Pass<P, N>(block: self, gradients: gradients, s: s, b: b, t: t, origin: origin).run(Cell.SharedRule.self)
+        } else {
+            for i in 0..<N {
+                cell.description.withRule(
+                    Pass<P, 1>(block: self, gradients: gradients, s: s + i, b: b + i, t: t, origin: origin))
+            }
+        }
+    }
+
+    private struct Pass<P: Phase, let N: Int>: ModulatedRulePass {
+        let block: ModulatedBackward
+        let gradients: Gradients
+        let s: Int
+        let b: Int
+        let t: Int
+        let origin: Int
+
+        func run<R: ModulatedRule>(_: R.Type) {
+            let (cell, parameters, trace) = (block.cell, block.parameters, block.trace)
+            let (Ip, Hp, slots) = (cell.Ip, cell.Hp, trace.slots)
+            let now = P.reads ? trace.row(b, t) : 0
+            let before = P.updates ? trace.row(b, t - 1) : 0
+            var (modulator, eligibility) = (
+                InlineArray<N, Number.Lanes>(repeating: .zero), InlineArray<N, Number.Lanes>(repeating: .zero)
+            )
+            for j in 0..<cell.H {
+                let F = block.historyF.row(s, j, t &- origin)
+                let row = ModulatedRow<Number, N>(
+                    width: Hp, w: parameters.w + j &* Hp, alpha: parameters.alpha + j &* Hp, clamp: cell.clamp,
+                    eta: parameters.eta[0], F: F, E: R.traces ? block.historyE.row(s, j, t &- origin) : F,
+                    stateStride: block.historyF.stride, v: trace.previous + now &* Hp,
+                    u: trace.previous + before &* Hp, rowStride: slots &* Hp,
+                    h: InlineArray { i in P.updates ? trace.h[(before &+ i &* slots) &* Hp &+ j] : 0 },
+                    m: InlineArray { i in P.updates ? trace.m[before &+ i &* slots] : 0 })
+                let gradDot = InlineArray<N, Number> { i in block.gradDot[(s &+ i) &* Hp &+ j] }
+                let adjoint = ModulatedAdjointRow<Number, N>(
+                    row: row, gradF: block.gradF + s &* cell.matrix + j &* Hp,
+                    gradE: block.gradE + s &* cell.matrix + j &* Hp, gradStride: cell.matrix,
+                    gradV: block.gradV + s &* Hp, gradU: block.gradU + s &* Hp, gradRowStride: Hp,
+                    gradW: gradients.w + j &* Hp, gradAlpha: gradients.alpha + j &* Hp, gradDot: gradDot)
+                let sums = adjoint.retreat(R.self, P.self)
+                if P.updates {
+                    Samples<N>.forEach { i in
+                        block.hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
+                        modulator[i] += sums.modulator[i]
+                        eligibility[i] += sums.trace[i]
+                    }
+                }
+                if P.reads {
+                    let input = DenseRow<Number, N>(
+                        width: Ip, weight: parameters.inputWeight + j &* Ip, v: trace.x + now &* Ip,
+                        stride: slots &* Ip)
+                    input.readAdjoint(
+                        gradDot, gradWeight: gradients.inputWeight + j &* Ip, gradV: block.gradInput + s &* Ip,
+                        gradStride: Ip)
+                }
+            }
+            if P.updates {
+                Samples<N>.forEach { i in
+                    block.modulation[s &+ i] = horizontalSum(modulator[i], Number.self)
+                    block.eligibility[s &+ i] = horizontalSum(eligibility[i], Number.self)
+                }
+            }
+        }
+    }
+
+    func leave(_ s: Int, gradX: Pointer?) {
+        gradX?.copy(gradInput + s * cell.Ip, cell.I)
+        (gradH + s * cell.Hp).copy(gradV + s * cell.Hp, cell.Hp)
+    }
+
+    func reset(_ s: Int) {
+        (gradH + s * cell.Hp).zero(cell.Hp)
+        (gradF + s * cell.matrix).zero(cell.matrix)
+        if cell.traces { (gradE + s * cell.matrix).zero(cell.matrix) }
+        clearUpdate(s)
+    }
+
+    func turn(_ s: Int) {
+        (gradV + s * cell.Hp).copy(gradU + s * cell.Hp, cell.Hp)
+        (gradU + s * cell.Hp).zero(cell.Hp)
+    }
+
+    func end(_ s: Int, gradState: (Int) -> Pointer?) {
+        let (H, Hp) = (cell.H, cell.Hp)
+        gradState(Modulated.State.h.rawValue)?.copy(gradH + s * Hp, H)
+        for (target, gradient) in [
+            (gradState(Modulated.State.F.rawValue), gradF),
+            (cell.traces ? gradState(Modulated.State.E.rawValue) : nil, gradE),
+        ] {
+            guard let target else { continue }
+            for j in 0..<H { (target + j * H).copy(gradient + s * cell.matrix + j * Hp, H) }
+        }
+    }
+}
