@@ -7,16 +7,6 @@ let fastImplementations = available.filter { $0 != .plain }
 
 /// The fast kernel computes what the plain one does, at sizes off every tile.
 @Suite struct FastAgainstPlainTests {
-    struct Options: CustomTestStringConvertible, Sendable {
-        let normalize: STPN.Normalize
-        let clamp: Double
-        var testDescription: String { "normalize \(normalize), clamp \(clamp)" }
-
-        static let all = [STPN.Normalize.none, .output, .pre, .post].flatMap { normalize in
-            [Double.infinity, 0.1, 0].map { Options(normalize: normalize, clamp: $0) }
-        }
-    }
-
     private func compare<T: Real>(
         _ input: RunInput, _: T.Type, tolerance: Double, threads: Int32 = 1, _ name: String
     ) throws {
@@ -31,15 +21,12 @@ let fastImplementations = available.filter { $0 != .plain }
         }
     }
 
-    @Test(arguments: Options.all) func sizesOffEveryTile(_ options: Options) throws {
-        let sizes = [1, 3, 7, 11, 17, 63, 65]
-        var generator = Generator(state: 1)
-        for (n, H) in sizes.enumerated() {
-            let I = sizes.randomElement(using: &generator)!
-            let (B, T) = (H > 20 ? [1, 5][n % 2] : 6 - n, [1, 4, 3, 5][n % 4])
+    @Test(arguments: Variant.all) func sizesOffEveryTile(_ variant: Variant) throws {
+        for (n, (I, H)) in [(1, 3), (7, 1), (3, 17), (17, 11), (5, 33)].enumerated() {
+            let (B, T) = ([6, 5, 1, 4, 3][n], [4, 1, 5, 3, 3][n])
             let input = try RunInput.random(
-                B: B, T: T, I: I, H: H, normalize: options.normalize, clamp: options.clamp, bias: n % 3 != 0,
-                state: n % 2 == 0, gradFinal: n % 3 != 1, resets: n % 4 == 3, seed: UInt64(n))
+                variant, B: B, T: T, I: I, H: H, state: n % 2 == 0, gradFinal: n % 3 != 1, resets: n % 4 == 3,
+                seed: UInt64(n))
             let name = "B \(B), T \(T), I \(I), H \(H)"
             // Long sums of float32 numbers that partly cancel: the tolerance of the golden cases.
             try compare(input, Float.self, tolerance: 1e-5, name)
@@ -48,23 +35,22 @@ let fastImplementations = available.filter { $0 != .plain }
     }
 
     /// So many steps that the way back recomputes them in segments.
-    @Test(arguments: [STPN.Normalize.pre, .post]) func segments(_ normalize: STPN.Normalize) throws {
-        let input = try RunInput.random(
-            B: 5, T: 200, I: 3, H: 17, normalize: normalize, clamp: 0.5, resets: true, seed: 7)
+    @Test(arguments: ["stpn clamp=0.5", "stpn normalize=post clamp=0.5", "modulated kind=modul", "fast_weights"])
+    func segments(_ text: String) throws {
+        let input = try RunInput.random(Variant(text), B: 5, T: 400, I: 3, H: 17, resets: true, seed: 7)
         // Along so many steps rounding errors grow more than in the golden cases, which have 33 at most.
-        try compare(input, Double.self, tolerance: 1e-11, "200 steps")
+        try compare(input, Double.self, tolerance: 1e-11, "400 steps")
     }
 
-    @Test func nothingToDo() throws {
+    @Test(arguments: Variant.all) func nothingToDo(_ variant: Variant) throws {
         for (B, T) in [(0, 3), (3, 0), (0, 0)] {
-            let input = try RunInput.random(B: B, T: T, I: 3, H: 5, seed: 3)
+            let input = try RunInput.random(variant, B: B, T: T, I: 3, H: 5, seed: 3)
             try compare(input, Double.self, tolerance: 0, "B \(B), T \(T)")
         }
     }
 
-    @Test(arguments: Options.all) func sameBitsForAnyNumberOfThreads(_ options: Options) throws {
-        let input = try RunInput.random(
-            B: 37, T: 3, I: 30, H: 33, normalize: options.normalize, clamp: options.clamp, resets: true, seed: 11)
+    @Test(arguments: Variant.all) func sameBitsForAnyNumberOfThreads(_ variant: Variant) throws {
+        let input = try RunInput.random(variant, B: 37, T: 3, I: 30, H: 33, resets: true, seed: 11)
         for implementation in fastImplementations {
             let one = try Run<Float>(input, implementation, threads: 1)
             for threads in [1, 2, 3, 8] as [Int32] {

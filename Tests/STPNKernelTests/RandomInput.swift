@@ -18,23 +18,27 @@ struct Generator: RandomNumberGenerator {
 extension RunInput {
     /// A run with random numbers: parameters as cells begin, but with rates large enough for F to matter.
     static func random(
-        B: Int, T: Int, I: Int, H: Int, normalize: STPN.Normalize = .pre, clamp: Double = .infinity, bias: Bool = true,
-        state: Bool = true, gradFinal: Bool = true, resets: Bool = false, seed: UInt64
+        _ variant: Variant, B: Int, T: Int, I: Int, H: Int, state: Bool = true, gradFinal: Bool = true,
+        resets: Bool = false, seed: UInt64
     ) throws -> RunInput {
         var generator = Generator(state: seed)
         func uniform(_ count: Int, _ low: Double = -1, _ high: Double = 1) -> [Double] {
             (0..<count).map { _ in Double.random(in: low...high, using: &generator) }
         }
-        var cell = try stpn_cell(kind: 1)
-        (cell.input_size, cell.hidden_size) = (Int64(I), Int64(H))
-        (cell.normalize, cell.clamp, cell.bias) = (normalize.rawValue, clamp, bias ? 1 : 0)
+        func values(_ parameter: ArrayInfo) -> [Double] {
+            let count = parameter.shape.count
+            switch "\(parameter.name)" {
+            case "weight_gamma", "bias_gamma": return uniform(count, -0.5, 0.5)
+            case "w", "alpha": return uniform(count, -0.3, 0.3)
+            case "eta", "etaet": return uniform(count, 0.1, 0.4)
+            case _ where parameter.low == parameter.high: return uniform(count, 0.8, 1.2).map { $0 * parameter.low }
+            default: return uniform(count, parameter.low, parameter.high)
+            }
+        }
+        let cell = try variant.cell(I: I, H: H)
         let description = try cell.checked().0.summary
         return RunInput(
-            cell: cell, batch: B, time: T, x: uniform(B * T * I),
-            parameters: description.parameters.map { parameter in
-                let isRate = "\(parameter.name)" == "weight_gamma"
-                return uniform(parameter.shape.count, isRate ? -0.5 : parameter.low, isRate ? 0.5 : parameter.high)
-            },
+            cell: cell, batch: B, time: T, x: uniform(B * T * I), parameters: description.parameters.map(values),
             state: description.states.map { state ? uniform(B * $0.shape.count, -0.5, 0.5) : nil },
             resets: resets ? (0..<B * T).map { _ in UInt8.random(in: 0...3, using: &generator) == 0 ? 1 : 0 } : nil,
             gradY: uniform(B * T * H),

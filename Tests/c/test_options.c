@@ -86,7 +86,7 @@ static const option options[] = {
     {"layer_norm", STPN | FAST_WEIGHTS, FLAG, AT(layer_norm), 0, 1},
     {"activation", STPN | FAST_WEIGHTS, NAME, AT(activation), STPN_ACTIVATION_TANH, STPN_ACTIVATION_IDENTITY},
     {"forced", HEBBFF, FLAG, AT(forced), 0, 1},
-    {"inner_steps", FAST_WEIGHTS, COUNT, AT(inner_steps), 1, INT32_MAX},
+    {"inner_steps", FAST_WEIGHTS, COUNT, AT(inner_steps), 1, 1024},
     {"kind", MODULATED, NAME, AT(kind), STPN_KIND_PLASTIC, STPN_KIND_MODUL},
     {"addpw", MODULATED, COUNT, AT(addpw), 0, 3},
     {"da", MODULATED, NAME, AT(da), STPN_DA_TANH, STPN_DA_LIN},

@@ -50,6 +50,15 @@ static void open_valid(call *c, const problem *p)
     guarded_freeze(c->step.y);
 }
 
+/* The smaller of workspace and tape in the larger: neither reaches a third buffer. */
+static void share_workspace(call *c)
+{
+    if (c->backward.workspace_size <= c->backward.tape_size)
+        c->backward.workspace = c->forward.tape;
+    else
+        c->backward.tape = (void *)(((uintptr_t)c->backward.workspace + 7) & ~(uintptr_t)7);
+}
+
 static void expect_refusal(call *c, entry *function, int32_t expected, const char *argument)
 {
     stpn_error error = {.struct_size = sizeof error};
@@ -231,7 +240,7 @@ static void refuse_overlap(const problem *p)
     REFUSES(forward, STPN_ERROR_OVERLAP, "tape", c.forward.workspace = c.forward.tape);
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_x = c.grad_parameters[0]);
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_y = c.backward.grad_x);
-    REFUSES(backward, STPN_ERROR_OVERLAP, "workspace", c.backward.workspace = c.forward.tape);
+    REFUSES(backward, STPN_ERROR_OVERLAP, "workspace", share_workspace(&c));
     REFUSES(step, STPN_ERROR_OVERLAP, "y", c.step.y = c.step_state[0]);
     REFUSES(step, STPN_ERROR_OVERLAP, "y", c.step.x = c.step.y);
     REFUSES(step, STPN_ERROR_OVERLAP, "y", c.step.energy = c.step.y);

@@ -345,8 +345,8 @@ CELL_VALUE_ERRORS: Rows = [
         ]
         for value, came in [(2, "2"), (-1, "-1"), (0.5, "0.5"), ("yes", '"yes"'), (None, "None")]
     ),
-    ("inner_steps: expected 1 or more, got 0", lambda b: fast_weights(inner_steps=0)),
-    ("inner_steps: expected 1 or more, got -3", lambda b: fast_weights(inner_steps=-3)),
+    ("inner_steps: expected 1 to 1024, got 0", lambda b: fast_weights(inner_steps=0)),
+    ("inner_steps: expected 1 to 1024, got -3", lambda b: fast_weights(inner_steps=-3)),
     ("inner_steps: expected a whole number of 32 bits, got 1.5", lambda b: fast_weights(inner_steps=1.5)),
     ("inner_steps: expected a whole number of 32 bits", lambda b: fast_weights(inner_steps=2**31)),
     ("inner_steps: expected a number, got None", lambda b: fast_weights(inner_steps=None)),

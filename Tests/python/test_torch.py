@@ -391,7 +391,7 @@ REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
     (TypeError, "multiple values for keyword argument 'recurrent'", lambda: STPNR(I, H, recurrent=True)),  # type: ignore[call-arg]
     (ValueError, "plastic: ", lambda: STPN(I, H, recurrent=False, plastic="hidden")),
     (ValueError, "presynaptic: ", lambda: STPNF(I, H, presynaptic="current")),
-    (ValueError, "inner_steps: expected 1 or more, got 0", lambda: FastWeights(I, H, inner_steps=0)),
+    (ValueError, "inner_steps: expected 1 to 1024, got 0", lambda: FastWeights(I, H, inner_steps=0)),
     (ValueError, "addpw: ", lambda: Modulated(I, H, addpw=4)),  # type: ignore[arg-type]
     (TypeError, "config: expected a dict, got str", lambda: cell_from_config("stpn")),  # type: ignore[arg-type]
     (

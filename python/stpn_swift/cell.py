@@ -1,5 +1,6 @@
 """What all cells have in common: parameters, states and calls on NumPy arrays."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, overload
 
@@ -29,17 +30,19 @@ class Tape:
 
     __slots__ = ("_batch", "_implementation", "_kernel", "_memory", "_time")
 
-    def __init__(self, kernel: _kernel.Cell, batch: int, time: int, implementation: str | None) -> None:
+    def __init__(
+        self, kernel: _kernel.Cell, batch: int, time: int, implementation: str | None, memory: Array
+    ) -> None:
         self._kernel = kernel
         self._batch = batch
         self._time = time
         self._implementation = implementation
-        self._memory: Array | None = np.empty(kernel.tape_size(batch, time, implementation), np.uint8)
+        self._memory: list[Array] = [memory]  # empty once it is used; a list, as its pop is atomic
 
     @property
     def nbytes(self) -> int:
         """The memory that the tape holds, in bytes: 0 after its backward call."""
-        return 0 if self._memory is None else self._memory.nbytes
+        return sum(memory.nbytes for memory in self._memory)
 
 
 class Cell:
@@ -47,7 +50,8 @@ class Cell:
 
     Arrays are of the cell's dtype, without exception: nothing is cast. Inputs may have any strides and are
     copied where they are not C-contiguous; arrays that a call writes to must be. B is the batch, T the time,
-    I the input size and H the hidden size. Any number of threads may call a cell at once.
+    I the input size and H the hidden size. Any number of threads may call a cell at once. A cell keeps the
+    memory of one used tape for the next.
 
     Attributes
     ----------
@@ -89,6 +93,7 @@ class Cell:
         self.hidden_size: int = config["hidden_size"]
         self.threads = 0
         self.implementation: str | None = None
+        self._spare: deque[Array] = deque(maxlen=1)
         random = np.random.default_rng(seed)
         self.params: dict[str, Array] = {
             name: np.asarray(random.uniform(low, high, shape), self.dtype)
@@ -177,8 +182,10 @@ class Cell:
             An argument has another shape, or a dict other entries, than the cell's.
         """
         batch, time = self._kernel.sequence_sizes(x)
-        tape = Tape(self._kernel, batch, time, self.implementation)
-        y, final_state, used = self._forward(batch, time, x, state, resets, tape._memory, energy)
+        implementation = self.implementation
+        memory = self._tape_memory(self._kernel.tape_size(batch, time, implementation))
+        y, final_state, used = self._forward(batch, time, x, state, resets, memory, energy)
+        tape = Tape(self._kernel, batch, time, implementation, memory)
         return (y, final_state, tape) if used is None else (y, final_state, tape, used)
 
     def energy(self, x: Array, state: State | None = None, resets: Array | None = None) -> Array:
@@ -188,6 +195,17 @@ class Cell:
         Takes and refuses the same as `forward`.
         """
         return self(x, state, resets, energy=True)[2]
+
+    def _tape_memory(self, size: int) -> Array:
+        """That of the tape that was used last, where it fits: fresh memory costs its first writer dearly."""
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            memory = None
+        return memory if memory is not None and memory.nbytes == size else np.empty(size, np.uint8)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_spare": deque(maxlen=1)}
 
     def _forward(
         self,
@@ -235,7 +253,18 @@ class Cell:
             The tape is of another cell or was used before; an argument has another shape or other entries
             than the cell's.
         """
-        memory = self._memory_of(tape)
+        memory = self._take_memory(tape)
+        try:
+            grads = self._backward(tape, memory, grad_y, grad_state)
+        except BaseException:
+            tape._memory.append(memory)
+            raise
+        self._spare.append(memory)
+        return grads
+
+    def _backward(
+        self, tape: Tape, memory: Array, grad_y: Array | None, grad_state: dict[str, Any] | None
+    ) -> Grads:
         grads = Grads(
             np.empty((tape._batch, tape._time, self.input_size), self.dtype),
             self._empty_state(tape._batch),
@@ -253,19 +282,18 @@ class Cell:
             self.threads,
             tape._implementation,
         )
-        tape._memory = None
         return grads
 
-    def _memory_of(self, tape: Tape) -> Array:
+    def _take_memory(self, tape: Tape) -> Array:
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: expected a Tape, got {type(tape).__name__}")
         if tape._kernel is not self._kernel:
             raise ValueError("tape: expected one that forward of this cell returned, got one of another cell")
-        if tape._memory is None:
-            raise ValueError(
-                "tape: expected one that was not used, got one that went through backward before"
-            )
-        return tape._memory
+        try:
+            return tape._memory.pop()
+        except IndexError:
+            message = "tape: expected one that was not used, got one that went through backward before"
+            raise ValueError(message) from None
 
     def step(self, x_t: Array, state: State, out: Array | None = None, energy: Array | None = None) -> Array:
         """Runs one step in place, without gradients, for rollouts.

@@ -251,7 +251,7 @@ class FastWeights(Cell):
     hidden_size
         H, 1 or more.
     inner_steps = 1
-        S, 1 or more.
+        S, 1 to 1024.
     layer_norm = True
         Whether a layer norm precedes the activation, the same at every inner step.
     activation = "tanh"

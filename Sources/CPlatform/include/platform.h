@@ -41,4 +41,7 @@ static inline float stpn_platform_expf(float x) { return __builtin_expf(x); }
 static inline double stpn_platform_exp(double x) { return __builtin_exp(x); }
 static inline double stpn_platform_log(double x) { return __builtin_log(x); }
 
+/* Asks for the cache line at an address, which need not be a valid one. */
+static inline void stpn_platform_prefetch(const void *address) { __builtin_prefetch(address); }
+
 #endif

@@ -146,7 +146,7 @@ struct STPNFast<Number: Real>: FastCell {
         let h: Pointer  // (samples, slots, Hp): h_t
         let ratio: Pointer  // (samples, slots, Hp): dot / n; only where a norm divides, or before a layer norm
         let length: Pointer  // (samples, slots, Hp): the norm of the read; only where one divides
-        let postLength: Pointer  // (samples, slots + 1, Hp): that in s of X before step t, see `scale`; only with "post"
+        let postLength: Pointer  // (samples, slots + 1, Hp): that in s of X before step t; only with "post"
         let fb: Pointer  // (samples, slots, Hp): f_{t-1}; only with a plastic bias
 
         @inline(__always)

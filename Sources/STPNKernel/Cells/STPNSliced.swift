@@ -9,9 +9,9 @@ struct STPNSliced<Number: Real>: FastCell {
     let H: Int
     let Hp: Int
     let K: Int
-    /// Neurons of a vector, and vectors of a slice
+    /// Neurons of a vector, and vectors of a slice: so few that its synapses in four samples stay in the first caches
     let L = Number.Lanes.scalarCount
-    let M = 4
+    let M = 6
     let normalizes: Bool
     let dividesBefore: Bool
     let dividesAfter: Bool

@@ -125,7 +125,13 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         let neurons = cell.neurons(slice)
         let count = cell.vectors(slice) * L
         gradA.copy(hebb + s * width, count)
-        if let gradY { gradA.add(gradY + neurons.lowerBound, neurons.count) }
+        if let gradY {
+            gradA.add(gradY + neurons.lowerBound, neurons.count)
+            // A slice takes a part of each row: the processor does not see what comes next.
+            for j in stride(from: neurons.lowerBound, to: neurons.upperBound, by: Number.rowUnit) {
+                gradY.prefetch(j - Self.stepsAhead * cell.H)
+            }
+        }
         cell.description.activation.adjoint(trace.h + at, gradA, width: count)
         (gradients.bias + slice * width).add(gradA, count)
         var j = 0
@@ -145,6 +151,8 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         gradDot.store(ga * inverse, j)
         gradNorm.store(-products * inverse * unit(length, gain: one, Number.self), j)
     }
+
+    private static var stepsAhead: Int { 2 }
 
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients

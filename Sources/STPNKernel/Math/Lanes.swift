@@ -1,3 +1,5 @@
+import CPlatform
+
 /// a·b + c in one rounding where the instruction set has it; two roundings elsewhere, where the fused form would be a
 /// call of libm for every element.
 @inline(__always)
@@ -18,6 +20,16 @@ func fma<V: SIMD>(_ a: V, _ b: V.Scalar, _ c: V) -> V where V.Scalar: FloatingPo
 @inline(__always)
 func absolute<T: Real>(_ v: T.Lanes, _: T.Type) -> T.Lanes {
     T.select(v, lessThan: .zero, -v, else: v)
+}
+
+extension UnsafePointer {
+    /// Asks for the cache line at element `offset`, which need not be there.
+    @inline(__always)
+    func prefetch(_ offset: Int) {
+        stpn_platform_prefetch(
+            UnsafeRawPointer(
+                bitPattern: UInt(bitPattern: self) &+ UInt(bitPattern: offset &* MemoryLayout<Pointee>.stride)))
+    }
 }
 
 extension UnsafePointer where Pointee: Real {

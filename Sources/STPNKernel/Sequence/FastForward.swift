@@ -23,13 +23,13 @@ extension FastSequence {
 
     func forward(_ buffers: stpn_forward_buffers, _ scratch: ForwardScratch, _ tape: FastTape<C>?) {
         if let tape { record(buffers, tape) }
+        cell.pack(buffers.parameters, into: scratch.parameters)
         guard T > 0 else {
             for i in states.indices {
                 passState(buffers.state.array(i, Number.self), buffers.final_state.array(i, Number.self), i)
             }
             return
         }
-        cell.pack(buffers.parameters, into: scratch.parameters)
         parallelFor(blocks, threads: threads) { index, slot in
             for slice in 0..<cell.slices {
                 forward(samples(index), scratch.blocks[slot].slice(slice), buffers, tape)
