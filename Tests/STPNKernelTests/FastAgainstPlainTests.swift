@@ -42,6 +42,18 @@ let fastImplementations = available.filter { $0 != .plain }
         try compare(input, Double.self, tolerance: 1e-11, "400 steps")
     }
 
+    /// A gradient for the final state needs what ends the last step, also where the state itself was not wanted.
+    @Test(arguments: Variant.all) func gradientOfAFinalStateThatWasNotWanted(_ variant: Variant) throws {
+        let input = try RunInput.random(variant, B: 5, T: 3, I: 4, H: 7, seed: 13)
+        let plain = try Run<Double>(input, .plain)
+        for implementation in fastImplementations {
+            let fast = try Run<Double>(input, implementation, wantsFinal: false)
+            for (expected, found) in zip(plain.results, fast.results) where found.name.hasPrefix("grad") {
+                #expect(error(found.values, expected.values) <= 1e-12, "\(found.name) of \(implementation)")
+            }
+        }
+    }
+
     @Test(arguments: Variant.all) func nothingToDo(_ variant: Variant) throws {
         for (B, T) in [(0, 3), (3, 0), (0, 0)] {
             let input = try RunInput.random(variant, B: B, T: T, I: 3, H: 5, seed: 3)

@@ -31,7 +31,9 @@ struct Run<T: Real> {
         case overrun(String)
     }
 
-    init(_ input: RunInput, _ implementation: Implementation, threads: Int32 = 1) throws {
+    init(
+        _ input: RunInput, _ implementation: Implementation, threads: Int32 = 1, wantsFinal: Bool = true
+    ) throws {
         var cell = input.cell
         cell.dtype = (T.self == Float.self ? NumberType.float32 : .float64).rawValue
         var run = stpn_run()
@@ -70,7 +72,7 @@ struct Run<T: Real> {
                         buffers.struct_size = MemoryLayout<stpn_forward_buffers>.size
                         buffers.y = UnsafeMutableRawPointer(y.pointer)
                         buffers.energy = UnsafeMutableRawPointer(energy.pointer)
-                        buffers.final_state = finalPointers.baseAddress
+                        buffers.final_state = wantsFinal ? finalPointers.baseAddress : nil
                         buffers.x = UnsafeRawPointer(x.pointer)
                         buffers.parameters = parameterPointers.baseAddress
                         buffers.state = statePointers.baseAddress

@@ -1,7 +1,11 @@
 /* Every status, provoked: one line is one wrong argument in a call that is right without it. A refused call writes nothing
  * but the error, which names the argument and says more than its name. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "call.h"
 #include "check.h"
@@ -181,6 +185,32 @@ static void refuse_struct_sizes(const problem *p)
     REFUSES(forward, STPN_ERROR_STRUCT_SIZE, "buffers", c.forward.struct_size += 8);
     REFUSES(backward, STPN_ERROR_STRUCT_SIZE, "buffers", c.backward.struct_size = sizeof(stpn_step_buffers));
     REFUSES(step, STPN_ERROR_STRUCT_SIZE, "buffers", c.step.struct_size = SIZE_MAX);
+}
+
+/* Structs of another version may be shorter: nothing behind their size is read. */
+static void refuse_short_structs(const problem *p)
+{
+    static call c;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes;
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE) != 0)
+        fatal("no page that may not be read");
+    void *end = pages + page - sizeof(size_t);
+    *(size_t *)end = sizeof(size_t);
+
+    test_begin("structs that end where readable memory does are refused");
+    call_open(&c, p, STPN_FLOAT32, STPN_BASELINE, 1);
+    EXPECT(stpn_cell_check(end, NULL) == STPN_ERROR_STRUCT_SIZE, "cell");
+    EXPECT(stpn_cell_set_number(end, "hidden_size", 3, NULL) == STPN_ERROR_STRUCT_SIZE, "cell, set");
+    EXPECT(stpn_parameter_count(end) == -STPN_ERROR_STRUCT_SIZE, "cell, count");
+    EXPECT(stpn_parameter(&c.cell, 0, end, NULL) == STPN_ERROR_STRUCT_SIZE, "array");
+    EXPECT(stpn_tape_size(&c.cell, end, &bytes, NULL) == STPN_ERROR_STRUCT_SIZE, "run");
+    EXPECT(stpn_forward(&c.cell, &c.run, end, NULL) == STPN_ERROR_STRUCT_SIZE, "forward");
+    EXPECT(stpn_backward(&c.cell, &c.run, end, NULL) == STPN_ERROR_STRUCT_SIZE, "backward");
+    EXPECT(stpn_step(&c.cell, &c.step_run, end, NULL) == STPN_ERROR_STRUCT_SIZE, "step");
+    EXPECT(stpn_cell_check(&c.cell, end) == STPN_OK, "error");
+    test_end();
+    munmap(pages, 2 * page);
 }
 
 static void refuse_misaligned(const problem *p)
@@ -466,9 +496,9 @@ static void test_errors(const problem *p)
 void test_refusals(void)
 {
     static void (*const tests[])(const problem *) = {
-        refuse_cells,           refuse_runs,    refuse_null,       refuse_struct_sizes,
-        refuse_misaligned,      refuse_overlap, refuse_workspaces, refuse_tapes,
-        refuse_tapes_of_others, refuse_names,   refuse_queries,    test_errors,
+        refuse_cells,   refuse_runs,       refuse_null,          refuse_struct_sizes,    refuse_misaligned,
+        refuse_overlap, refuse_workspaces, refuse_tapes,         refuse_tapes_of_others, refuse_names,
+        refuse_queries, test_errors,       refuse_short_structs,
     };
     for (size_t c = 0; c < SOME_CELLS; c++) {
         problem p;

@@ -12,6 +12,7 @@ from typing import Any
 import golden
 import numpy as np
 import pytest
+import stpn_swift
 from arrays import assert_same, draw, results
 from numpy.typing import NDArray
 from stpn_swift import Cell, cell_from_config
@@ -284,3 +285,23 @@ def test_a_normalized_read_is_free_of_scale(variant: str, implementation: str) -
     y = cell(data["x"])[0]
     cell.params["weight"] *= 1e30
     golden.assert_close(cell(data["x"])[0], y)
+
+
+def test_a_large_input_of_columns_that_are_not_plastic(implementation: str) -> None:
+    cell = stpn_swift.STPNR(2, 2, plastic="hidden", normalize=None, activation="relu", seed=0)
+    cell.params["weight"][:] = np.eye(2, 4)
+    x = np.array([[[2e19, 0], [-2e19, 0], [0, 0]]], np.float32)
+    cell.implementation = implementation
+    y, state = cell(x)
+    assert np.isfinite(y).all()
+    assert not state["F"].any()
+
+
+def test_neurons_that_fill_up_a_vector_learn_nothing(implementation: str) -> None:
+    cell = stpn_swift.HebbFF(2, 2, forced=False, seed=0)
+    cell.params["raw_lambda"][...] = 2  # would double F in each of 140 steps
+    cell.params["bias"][:] = -200
+    cell.implementation = implementation
+    y, _, tape = cell.forward(np.ones((1, 140, 2), np.float32))
+    grads = cell.backward(tape, np.ones_like(y))
+    assert np.isfinite(grads.x).all()

@@ -296,6 +296,10 @@ CELL_TYPE_ERRORS: Rows = [
         "clamp: expected an option of HebbFF, one of forced",
         lambda b: cell_from_config(config("hebbff", clamp=1)),
     ),
+    (
+        "config: expected options of the cell, got 'seed'",
+        lambda b: cell_from_config(config("stpn", seed=1)),
+    ),
     ("config: expected a dict, got str", lambda b: cell_from_config("stpn")),  # type: ignore[arg-type]
     ("config: expected a dict, got NoneType", lambda b: cell_from_config(None)),  # type: ignore[arg-type]
     ("hidden_size: expected an int, got float", lambda b: cell_from_config(config("stpn", hidden_size=2.5))),

@@ -363,6 +363,11 @@ def read_config(config: Mapping[str, Any]) -> tuple[type[Cell], dict[str, Any]]:
     for name in ("cell", "input_size", "hidden_size"):
         if name not in config:
             raise ValueError(f"config: expected an entry {name!r}, got {[*config]}")
+    for name in ("dtype", "seed"):
+        if name in config:
+            raise TypeError(
+                f"config: expected options of the cell, got {name!r}, which is an argument beside it"
+            )
     kinds = [cls for cls in CELLS if cls.FIXED["cell"] == config["cell"]]
     if not kinds:
         names = ", ".join(dict.fromkeys(f'"{cls.FIXED["cell"]}"' for cls in CELLS))

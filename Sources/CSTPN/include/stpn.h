@@ -111,12 +111,7 @@ enum { STPN_RULE_HEBB = 1, STPN_RULE_OJA = 2 };
 enum { STPN_PRESYNAPTIC_PREVIOUS = 1, STPN_PRESYNAPTIC_CURRENT = 2 };
 
 /* stpn_cell.activation */
-enum {
-    STPN_ACTIVATION_TANH = 1,
-    STPN_ACTIVATION_SIGMOID = 2,
-    STPN_ACTIVATION_RELU = 3,
-    STPN_ACTIVATION_IDENTITY = 4
-};
+enum { STPN_ACTIVATION_TANH = 1, STPN_ACTIVATION_SIGMOID = 2, STPN_ACTIVATION_RELU = 3, STPN_ACTIVATION_IDENTITY = 4 };
 
 /* stpn_cell.kind, of modulated cells: what a step adds to F, and what scales it */
 enum {

@@ -13,15 +13,10 @@ struct Call {
     let implementation: Implementation
 
     init(_ cell: UnsafePointer<stpn_cell>?, _ run: UnsafePointer<stpn_run>?) throws(Failure) {
-        guard let cell else { throw Failure(.null, "cell", "expected a description, got NULL") }
-        guard let run = run?.pointee else { throw Failure(.null, "run", "expected the sizes of a call, got NULL") }
-        description = cell.pointee
+        description = try checked(cell, "cell")
+        let run = try checked(run, "run")
         (self.cell, type) = try description.checked()
         summary = self.cell.summary
-        guard run.struct_size == MemoryLayout<stpn_run>.size else {
-            throw Failure(
-                .structSize, "run", "expected struct_size \(MemoryLayout<stpn_run>.size), got \(run.struct_size)")
-        }
         guard run.batch >= 0 else { throw Failure(.size, "batch", "expected 0 or more, got \(run.batch)") }
         guard run.time >= 0 else { throw Failure(.size, "time", "expected 0 or more, got \(run.time)") }
         guard run.threads >= 0 else { throw Failure(.size, "threads", "expected 0 or more, got \(run.threads)") }
@@ -102,15 +97,8 @@ struct Call {
         try regions.require("tape", tape, needed, alignment: 8, written: written)
     }
 
-    private func checkStruct(_ size: Int, _ expected: Int) throws(Failure) {
-        guard size == expected else {
-            throw Failure(.structSize, "buffers", "expected struct_size \(expected), got \(size)")
-        }
-    }
-
     func forward(_ buffers: UnsafePointer<stpn_forward_buffers>?) throws(Failure) {
-        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
-        try checkStruct(buffers.struct_size, MemoryLayout<stpn_forward_buffers>.size)
+        let buffers = try checked(buffers, "buffers")
         guard let given = buffers.parameters else {
             throw Failure(.null, "parameters", "expected an array of pointers, got NULL")
         }
@@ -134,8 +122,7 @@ struct Call {
     }
 
     func backward(_ buffers: UnsafePointer<stpn_backward_buffers>?) throws(Failure) {
-        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
-        try checkStruct(buffers.struct_size, MemoryLayout<stpn_backward_buffers>.size)
+        let buffers = try checked(buffers, "buffers")
         var regions = Regions()
         try regions.allow("grad_x", buffers.grad_x, sequence(summary.inputSize), alignment: type.size, written: true)
         try add("grad_parameters", summary.parameters, 1, to: &regions, required: false, written: true) {
@@ -161,8 +148,7 @@ struct Call {
     }
 
     func step(_ buffers: UnsafePointer<stpn_step_buffers>?) throws(Failure) {
-        guard let buffers = buffers?.pointee else { throw Failure(.null, "buffers", "expected a struct, got NULL") }
-        try checkStruct(buffers.struct_size, MemoryLayout<stpn_step_buffers>.size)
+        let buffers = try checked(buffers, "buffers")
         guard time == 1 else { throw Failure(.size, "time", "expected 1 for a step, got \(time)") }
         guard let given = buffers.parameters else {
             throw Failure(.null, "parameters", "expected an array of pointers, got NULL")

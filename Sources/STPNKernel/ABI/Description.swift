@@ -203,7 +203,6 @@ extension stpn_cell {
     }
 
     private mutating func set(_ name: UnsafePointer<CChar>, _ value: Value) throws(Failure) {
-        try checkStructSize()
         let kind: Kind = try choice("cell", cell)
         for option in Option.all where equal(name, option.name) && option.kinds.contains(kind) {
             return option.assign(&self, try option.number(value))
@@ -214,7 +213,6 @@ extension stpn_cell {
     // MARK: What the description says, if it is complete and consistent
 
     func checked() throws(Failure) -> (Cell, NumberType) {
-        try checkStructSize()
         let kind: Kind = try choice("cell", cell)
         let type: NumberType = try choice("dtype", dtype)
         let inputSize = try checkedSize("input_size", input_size)
@@ -292,13 +290,6 @@ extension stpn_cell {
             throw Failure(.option, name.description, "expected 0 or 1, got \(field)")
         }
         return field == 1
-    }
-
-    private func checkStructSize() throws(Failure) {
-        guard struct_size == MemoryLayout<stpn_cell>.size else {
-            throw Failure(
-                .structSize, "cell", "expected struct_size \(MemoryLayout<stpn_cell>.size), got \(struct_size)")
-        }
     }
 
     private func checkedSize(_ name: String, _ size: Int64) throws(Failure) -> Int {

@@ -62,7 +62,9 @@ func cellSetName(
     _ cell: UnsafeMutablePointer<stpn_cell>?, _ option: CString?, _ value: CString?, _ error: ErrorPointer?
 ) -> Int32 {
     report(error) { () throws(Failure) in
-        try required("cell", cell).pointee.set(try required("option", option), name: value)
+        var changed = try checked(UnsafePointer(cell), "cell")
+        try changed.set(try required("option", option), name: value)
+        cell?.pointee = changed
     }
 }
 
@@ -71,19 +73,21 @@ func cellSetNumber(
     _ cell: UnsafeMutablePointer<stpn_cell>?, _ option: CString?, _ value: Double, _ error: ErrorPointer?
 ) -> Int32 {
     report(error) { () throws(Failure) in
-        try required("cell", cell).pointee.set(try required("option", option), number: value)
+        var changed = try checked(UnsafePointer(cell), "cell")
+        try changed.set(try required("option", option), number: value)
+        cell?.pointee = changed
     }
 }
 
 @_cdecl("stpn_cell_check")
 func cellCheck(_ cell: UnsafePointer<stpn_cell>?, _ error: ErrorPointer?) -> Int32 {
-    report(error) { () throws(Failure) in _ = try required("cell", cell).pointee.checked() }
+    report(error) { () throws(Failure) in _ = try checked(cell, "cell").checked() }
 }
 
 /// The number of arrays of a checked description, or minus the status of another.
 private func count(_ cell: UnsafePointer<stpn_cell>?, _ arrays: (Cell.Summary) -> [ArrayInfo]) -> Int32 {
     do throws(Failure) {
-        return Int32(arrays(try required("cell", cell).pointee.checked().0.summary).count)
+        return Int32(arrays(try checked(cell, "cell").checked().0.summary).count)
     } catch {
         return -error.status.rawValue
     }
@@ -94,17 +98,12 @@ private func describe(
     _ error: ErrorPointer?, _ arrays: (Cell.Summary) -> [ArrayInfo]
 ) -> Int32 {
     report(error) { () throws(Failure) in
-        let arrays = arrays(try required("cell", cell).pointee.checked().0.summary)
-        let array = try required("array", array)
-        guard array.pointee.struct_size == MemoryLayout<stpn_array>.size else {
-            throw Failure(
-                .structSize, "array",
-                "expected struct_size \(MemoryLayout<stpn_array>.size), got \(array.pointee.struct_size)")
-        }
+        let arrays = arrays(try checked(cell, "cell").checked().0.summary)
+        _ = try checked(UnsafePointer(array), "array")
         guard arrays.indices.contains(Int(index)) else {
             throw Failure(.size, "index", "expected 0 to \(arrays.count - 1), got \(index)")
         }
-        array.pointee.describe(arrays[Int(index)])
+        array?.pointee.describe(arrays[Int(index)])
     }
 }
 

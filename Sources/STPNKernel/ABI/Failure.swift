@@ -26,7 +26,7 @@ struct Failure: Error {
     }
 
     func write(to error: UnsafeMutablePointer<stpn_error>) {
-        guard error.pointee.struct_size >= MemoryLayout<stpn_error>.size else { return }
+        guard error.pointee.struct_size == MemoryLayout<stpn_error>.size else { return }
         withUnsafeMutableBytes(of: &error.pointee.argument) { copy(argument, to: $0) }
         withUnsafeMutableBytes(of: &error.pointee.message) { copy(message, to: $0) }
     }
@@ -51,4 +51,14 @@ func report(_ error: UnsafeMutablePointer<stpn_error>?, _ body: () throws(Failur
         if let error { failure.write(to: error) }
         return failure.status.rawValue
     }
+}
+
+/// The struct at an address, if its first field says that it is one of this version: a smaller one is not read beyond it.
+func checked<T>(_ pointer: UnsafePointer<T>?, _ name: String) throws(Failure) -> T {
+    guard let pointer else { throw Failure(.null, name, "expected a struct, got NULL") }
+    let size = UnsafeRawPointer(pointer).loadUnaligned(as: Int.self)
+    guard size == MemoryLayout<T>.size else {
+        throw Failure(.structSize, name, "expected struct_size \(MemoryLayout<T>.size), got \(size)")
+    }
+    return pointer.pointee
 }

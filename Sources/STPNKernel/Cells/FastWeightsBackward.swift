@@ -13,10 +13,9 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     private let gradInner: Pointer  // (samples, Hp): for h^s, then for a^s
     private let gradRead: Pointer  // (samples, Hp): for a^{s+1}
     private let gradZ: Pointer  // (samples, Hp)
-    private let gradInput: Pointer  // (samples, Ip)
-    private let gradPrevious: Pointer  // (samples, Hp): for h_{t-1}
+    private let gradV: Pointer  // (samples, Kp)
+    private let gradPrevious: Pointer  // (samples, Hp): for h_{t-1}, from (11)
     private let hidden: Pointer  // (samples, Hp): h^s
-    private let activation: Pointer  // (Hp): a^s of one sample
     private let hebb: RowSums<Number>  // (samples, Hp)
 
     init(
@@ -31,10 +30,9 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         gradInner = arena.take(Number.self, n, Hp)
         gradRead = arena.take(Number.self, n, Hp)
         gradZ = arena.take(Number.self, n, Hp)
-        gradInput = arena.take(Number.self, n, cell.Ip)
+        gradV = arena.take(Number.self, n, cell.Kp)
         gradPrevious = arena.take(Number.self, n, Hp)
         hidden = arena.take(Number.self, n, Hp)
-        activation = arena.take(Number.self, Hp)
         hebb = RowSums(&arena, rows: n * Hp)
     }
 
@@ -101,8 +99,13 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         (gradInner + s * Hp).copy(gradH + s * Hp, Hp)
         if let gradY { (gradInner + s * Hp).add(gradY, cell.H) }
         (gradZ + s * Hp).zero(Hp)
-        cell.activate(cell.inner(cell.S, trace.row(b, t), trace), parameters, into: hidden + s * Hp)
+        activate(s, b, t, inner: cell.S)
         settleAdjoint(s, b, t, inner: cell.S, gradients)
+    }
+
+    private func activate(_ s: Int, _ b: Int, _ t: Int, inner: Int) {
+        let a = trace.a + cell.inner(inner, trace.row(b, t)) * cell.Hp
+        cell.activate(a, parameters, into: hidden + s * cell.Hp)
     }
 
     /// The gradient for h^s, in gradInner, becomes that for a^s, and adds to that for z. `hidden` is h^s.
@@ -111,10 +114,10 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         let gradient = gradInner + s * Hp
         cell.description.activation.adjoint(hidden + s * Hp, gradient, width: Hp)
         if cell.description.layerNorm {
-            activation.copy(cell.inner(inner, trace.row(b, t), trace), Hp)
+            let at = cell.inner(inner, trace.row(b, t))
             cell.norm.adjoint(
-                activation, gradient, gain: parameters.layerNormWeight, gradGain: gradients.layerNormWeight,
-                gradBias: gradients.layerNormBias)
+                trace.a + at * Hp, trace.inverse[at], gradient, gain: parameters.layerNormWeight,
+                gradGain: gradients.layerNormWeight, gradBias: gradients.layerNormBias)
         }
         (gradZ + s * Hp).add(gradient, Hp)
     }
@@ -126,10 +129,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         let Hp = cell.Hp
         (gradPrevious + s * Hp).zero(N * Hp)
         for inner in (0..<cell.S).reversed() {
-            for i in 0..<N {
-                let a = cell.inner(inner, trace.row(b + i, t), trace)
-                cell.activate(a, parameters, into: hidden + (s + i) * Hp)
-            }
+            for i in 0..<N { activate(s + i, b + i, t, inner: inner) }
             (gradRead + s * Hp).copy(gradInner + s * Hp, N * Hp)
             (gradInner + s * Hp).zero(N * Hp)
             if inner > 0 {
@@ -174,20 +174,15 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     private func inputAdjoint<let N: Int>(
         _: Samples<N>.Type, _ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients
     ) {
-        let (Ip, Hp, row) = (cell.Ip, cell.Hp, trace.row(b, t))
-        (gradInput + s * Ip).zero(N * Ip)
+        let (Kp, Hp) = (cell.Kp, cell.Hp)
+        (gradV + s * Kp).zero(N * Kp)
         for j in 0..<cell.H {
-            let gradDot = InlineArray<N, Number> { i in gradZ[(s &+ i) &* Hp &+ j] }
-            let input = DenseRow<Number, N>(
-                width: Ip, weight: parameters.inputWeight + j &* Ip, v: trace.x + row &* Ip,
-                stride: trace.slots &* Ip)
-            input.readAdjoint(
-                gradDot, gradWeight: gradients.inputWeight + j &* Ip, gradV: gradInput + s &* Ip, gradStride: Ip)
-            let recurrent = DenseRow<Number, N>(
-                width: Hp, weight: parameters.hiddenWeight + j &* Hp, v: trace.previous + row &* Hp,
-                stride: trace.slots &* Hp)
-            recurrent.readAdjoint(
-                gradDot, gradWeight: gradients.hiddenWeight + j &* Hp, gradV: gradPrevious + s &* Hp, gradStride: Hp)
+            let slow = DenseRow<Number, N>(
+                width: Kp, weight: parameters.weight + j &* Kp, v: trace.v + trace.row(b, t) &* Kp,
+                stride: trace.slots &* Kp)
+            slow.readAdjoint(
+                InlineArray { i in gradZ[(s &+ i) &* Hp &+ j] }, gradWeight: gradients.weight + j &* Kp,
+                gradV: gradV + s &* Kp, gradStride: Kp)
         }
         for i in 0..<N { gradients.bias.add(gradZ + (s + i) * Hp, Hp) }
     }
@@ -202,8 +197,10 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     }
 
     func leave(_ s: Int, gradX: Pointer?) {
-        gradX?.copy(gradInput + s * cell.Ip, cell.I)
-        (gradH + s * cell.Hp).copy(gradPrevious + s * cell.Hp, cell.Hp)
+        let (v, gradH) = (gradV + s * cell.Kp, gradH + s * cell.Hp)
+        gradX?.copy(v, cell.I)
+        gradH.copy(gradPrevious + s * cell.Hp, cell.Hp)
+        gradH.add(v + cell.I, cell.H)
     }
 
     func reset(_ s: Int) {

@@ -6,18 +6,19 @@ struct FastWeightsFast<Number: Real>: FastCell {
     typealias Pointer = UnsafeMutablePointer<Number>
 
     let description: FastWeights
-    /// I, H, and padded
+    /// I, H, K, and padded
     let I: Int
     let H: Int
-    let Ip: Int
+    let K: Int
+    let Kp: Int
     let Hp: Int
     /// Inner steps
     let S: Int
 
     init(_ cell: FastWeights) {
         description = cell
-        (I, H, S) = (cell.inputSize, cell.hiddenSize, cell.innerSteps)
-        (Ip, Hp) = (padded(I, Number.self), padded(H, Number.self))
+        (I, H, K, S) = (cell.inputSize, cell.hiddenSize, cell.presynapticSize, cell.innerSteps)
+        (Kp, Hp) = (padded(K, Number.self), padded(H, Number.self))
     }
 
     var synapses: Int { sampleStride(rows: H, width: Hp, Number.self) }
@@ -26,8 +27,7 @@ struct FastWeightsFast<Number: Real>: FastCell {
 
     /// The parameters, or sums of their gradients, in rows that vectors can load whole.
     struct Rows {
-        let inputWeight: Pointer  // (H,Ip): the columns of W that x meets
-        let hiddenWeight: Pointer  // (H,Hp): those that h meets
+        let weight: Pointer  // (H,Kp)
         let bias: Pointer  // (Hp)
         let layerNormWeight: Pointer  // (Hp)
         let layerNormBias: Pointer  // (Hp)
@@ -37,10 +37,9 @@ struct FastWeightsFast<Number: Real>: FastCell {
 
     private func rows(_ arena: inout Arena) -> Rows {
         Rows(
-            inputWeight: arena.take(Number.self, H, Ip), hiddenWeight: arena.take(Number.self, H, Hp),
-            bias: arena.take(Number.self, Hp), layerNormWeight: arena.take(Number.self, Hp),
-            layerNormBias: arena.take(Number.self, Hp), lambda: arena.take(Number.self, 1),
-            gamma: arena.take(Number.self, 1))
+            weight: arena.take(Number.self, H, Kp), bias: arena.take(Number.self, Hp),
+            layerNormWeight: arena.take(Number.self, Hp), layerNormBias: arena.take(Number.self, Hp),
+            lambda: arena.take(Number.self, 1), gamma: arena.take(Number.self, 1))
     }
 
     func parameters(_ arena: inout Arena) -> Rows { rows(&arena) }
@@ -48,11 +47,7 @@ struct FastWeightsFast<Number: Real>: FastCell {
 
     func pack(_ arrays: InputArrays, into parameters: Rows) {
         let given = FastWeightsArrays(description) { Optional(arrays).array($0, Number.self)! }
-        for j in 0..<H {
-            let weight = given.weight + j * (I + H)
-            (parameters.inputWeight + j * Ip).copyPadded(weight, I, Ip)
-            (parameters.hiddenWeight + j * Hp).copyPadded(weight + I, H, Hp)
-        }
+        parameters.weight.copyRows(given.weight, rows: H, columns: K, width: Kp)
         parameters.bias.copyPadded(given.bias, H, Hp)
         if let weight = given.layerNormWeight { parameters.layerNormWeight.copyPadded(weight, H, Hp) }
         if let bias = given.layerNormBias { parameters.layerNormBias.copyPadded(bias, H, Hp) }
@@ -63,9 +58,10 @@ struct FastWeightsFast<Number: Real>: FastCell {
     /// What the steps leave: step t of sample b in row b · slots + t modulo slots.
     struct Trace {
         let slots: Int
-        let x: Pointer  // (samples, slots, Ip)
+        let v: Pointer  // (samples, slots, Kp): [x_t, h_{t-1}]
         let previous: Pointer  // (samples, slots, Hp): h_{t-1}
-        let a: Pointer  // (samples, slots, S + 1, Hp): z, then z + A h^s
+        let a: Pointer  // (samples, slots, S + 1, Hp): z, then z + A h^s, standardized where there is a layer norm
+        let inverse: Pointer  // (samples, slots, S + 1): 1 / deviation; only with a layer norm
 
         @inline(__always)
         func row(_ b: Int, _ t: Int) -> Int { b &* slots &+ t % slots }
@@ -73,21 +69,25 @@ struct FastWeightsFast<Number: Real>: FastCell {
 
     func trace(_ arena: inout Arena, samples: Int, slots: Int) -> Trace {
         Trace(
-            slots: slots, x: arena.take(Number.self, samples, slots, Ip),
+            slots: slots, v: arena.take(Number.self, samples, slots, Kp),
             previous: arena.take(Number.self, samples, slots, Hp),
-            a: arena.take(Number.self, samples, slots, S + 1, Hp))
+            a: arena.take(Number.self, samples, slots, S + 1, Hp),
+            inverse: arena.take(Number.self, description.layerNorm ? samples : 0, slots, S + 1))
     }
 
-    /// Where a^s of a step stands.
-    func inner(_ s: Int, _ row: Int, _ trace: Trace) -> Pointer { trace.a + (row * (S + 1) + s) * Hp }
+    /// The number of a^s of a step, in row `row` of the trace.
+    @inline(__always)
+    func inner(_ s: Int, _ row: Int) -> Int { row &* (S &+ 1) &+ s }
 
-    /// h^s = φ(LN(a^s)), (Hp)
+    /// h^s = φ(LN(a^s)), (Hp), from what the trace has of a^s.
     func activate(_ a: Pointer, _ parameters: Rows, into h: Pointer) {
-        h.copy(a, Hp)
         if description.layerNorm {
-            norm.apply(h, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
+            norm.apply(a, to: h, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
+            description.activation.apply(h, to: h, width: Hp)
+        } else {
+            description.activation.apply(a, to: h, width: Hp)
         }
-        description.activation.apply(h, to: h, width: Hp)
+        (h + H).zero(Hp - H)
     }
 
     var traceHoldsEnd: Bool { false }
@@ -107,8 +107,7 @@ struct FastWeightsFast<Number: Real>: FastCell {
     // MARK: Gradients for the parameters
 
     func zero(_ gradients: Rows) {
-        gradients.inputWeight.zero(H * Ip)
-        gradients.hiddenWeight.zero(H * Hp)
+        gradients.weight.zero(H * Kp)
         for array in [gradients.bias, gradients.layerNormWeight, gradients.layerNormBias] { array.zero(Hp) }
         gradients.lambda[0] = 0
         gradients.gamma[0] = 0
@@ -118,8 +117,7 @@ struct FastWeightsFast<Number: Real>: FastCell {
         func target(_ parameter: FastWeights.Parameter, _ offset: Int) -> Pointer? {
             targets[parameter.rawValue].map { $0 + offset }
         }
-        STPNKernel.writeSum(of: parts, I, to: target(.weight, j * (I + H))) { $0.inputWeight + j * Ip }
-        STPNKernel.writeSum(of: parts, H, to: target(.weight, j * (I + H) + I)) { $0.hiddenWeight + j * Hp }
+        STPNKernel.writeSum(of: parts, K, to: target(.weight, j * K)) { $0.weight + j * Kp }
         STPNKernel.writeSum(of: parts, 1, to: target(.bias, j)) { $0.bias + j }
         STPNKernel.writeSum(of: parts, 1, to: target(.layerNormWeight, j)) { $0.layerNormWeight + j }
         STPNKernel.writeSum(of: parts, 1, to: target(.layerNormBias, j)) { $0.layerNormBias + j }

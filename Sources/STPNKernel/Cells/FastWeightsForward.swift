@@ -7,6 +7,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
     private let parameters: Cell.Rows
     private let trace: Cell.Trace
     private let A: Pointer  // (samples, synapses): (H,Hp) each
+    private let z: Pointer  // (samples, Hp)
     private let hidden: Pointer  // (samples, Hp): h^s
     private let energy: Pointer  // (samples, Hp)
     private let dot: RowSums<Number>  // (samples, Hp)
@@ -14,27 +15,35 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
     init(_ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         A = arena.take(Number.self, samples, cell.synapses)
+        z = arena.take(Number.self, samples, cell.Hp)
         hidden = arena.take(Number.self, samples, cell.Hp)
         energy = arena.take(Number.self, samples, cell.Hp)
         dot = RowSums(&arena, rows: samples * cell.Hp)
     }
 
-    private func previous(_ b: Int, _ t: Int) -> Pointer { trace.previous + trace.row(b, t) * cell.Hp }
+    /// h_{t-1} for step t, H numbers or zeros, where the two reads of it stand.
+    private func setPrevious(_ b: Int, _ t: Int, _ h: UnsafePointer<Number>?) {
+        let (row, H) = (trace.row(b, t), cell.H)
+        (trace.previous + row * cell.Hp).copyRows(h, rows: 1, columns: H, width: cell.Hp)
+        (trace.v + row * cell.Kp + cell.I).copyRows(h, rows: 1, columns: H, width: H)
+    }
 
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         let (H, Hp) = (cell.H, cell.Hp)
-        previous(b, 0).copyRows(state(FastWeights.State.h.rawValue), rows: 1, columns: H, width: Hp)
+        setPrevious(b, 0, state(FastWeights.State.h.rawValue))
         (A + s * cell.synapses).copyRows(state(FastWeights.State.A.rawValue), rows: H, columns: H, width: Hp)
         // The rows behind H are read whole, but no pass writes them.
         dot.zero(s * Hp, Hp)
     }
 
     func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
-        (trace.x + trace.row(b, t) * cell.Ip).copyPadded(x, cell.I, cell.Ip)
+        let v = trace.v + trace.row(b, t) * cell.Kp
+        v.copy(x, cell.I)
+        (v + cell.K).zero(cell.Kp - cell.K)
     }
 
     func reset(_ s: Int, _ b: Int, t: Int) {
-        previous(b, t).zero(cell.Hp)
+        setPrevious(b, t, nil)
         (A + s * cell.synapses).zero(cell.synapses)
     }
 
@@ -53,22 +62,17 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
 
     /// W v of (12)
     private func readInput<let N: Int>(_: Samples<N>.Type, _ s: Int, _ b: Int, _ t: Int, wantsEnergy: Bool) {
-        let (Ip, Hp, row) = (cell.Ip, cell.Hp, trace.row(b, t))
+        let (Kp, Hp) = (cell.Kp, cell.Hp)
         for j in 0..<cell.H {
-            let input = DenseRow<Number, N>(
-                width: Ip, weight: parameters.inputWeight + j &* Ip, v: trace.x + row &* Ip,
-                stride: trace.slots &* Ip)
-            let recurrent = DenseRow<Number, N>(
-                width: Hp, weight: parameters.hiddenWeight + j &* Hp, v: trace.previous + row &* Hp,
-                stride: trace.slots &* Hp)
+            let slow = DenseRow<Number, N>(
+                width: Kp, weight: parameters.weight + j &* Kp, v: trace.v + trace.row(b, t) &* Kp,
+                stride: trace.slots &* Kp)
             var sums = InlineArray<N, Number.Lanes>(repeating: .zero)
-            input.read(&sums)
-            recurrent.read(&sums)
+            slow.read(&sums)
             Samples<N>.forEach { i in dot.store(sums[i], (s &+ i) &* Hp &+ j) }
             guard wantsEnergy else { continue }
             sums = .init(repeating: .zero)
-            input.energy(&sums)
-            recurrent.energy(&sums)
+            slow.energy(&sums)
             Samples<N>.forEach { i in energy[(s &+ i) &* Hp &+ j] = horizontalSum(sums[i], Number.self) }
         }
     }
@@ -96,11 +100,14 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
 
     /// From what was read to a^s and h^s.
     private func settle(_ s: Int, _ b: Int, _ t: Int, inner: Int) {
-        let (Hp, row) = (cell.Hp, trace.row(b, t))
-        let a = cell.inner(inner, row, trace)
+        let Hp = cell.Hp
+        let (at, z) = (cell.inner(inner, trace.row(b, t)), z + s * Hp)
+        let a = trace.a + at * Hp
         dot.add(s * Hp, cell.H)
-        a.copy(inner == 0 ? parameters.bias : cell.inner(0, row, trace), Hp)
+        a.copy(inner == 0 ? parameters.bias : z, Hp)
         dot.addTotals(s * Hp, to: a, Hp)
+        if inner == 0 { z.copy(a, Hp) }
+        if cell.description.layerNorm { trace.inverse[at] = cell.norm.standardize(a) }
         cell.activate(a, parameters, into: hidden + s * Hp)
     }
 
@@ -108,7 +115,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         settle(s, b, t, inner: cell.S)
         y.copy(hidden + s * cell.Hp, cell.H)
         energy?.copy(self.energy + s * cell.Hp, cell.H)
-        if hasNext { previous(b, t + 1).copyPadded(hidden + s * cell.Hp, cell.H, cell.Hp) }
+        if hasNext { setPrevious(b, t + 1, hidden + s * cell.Hp) }
     }
 
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {

@@ -7,8 +7,8 @@ struct LayerNorm<Number: Real> {
     let H: Int
     let Hp: Int
 
-    /// a becomes (a - mean) / deviation, with the variance of divisor H; returns 1 / deviation.
-    private func standardize(_ a: Pointer) -> Number {
+    /// a (Hp) becomes (a - mean) / deviation, with the variance of divisor H; returns 1 / deviation.
+    func standardize(_ a: Pointer) -> Number {
         let mean = a.sum(Hp) / Number(H)
         a.add(-mean, H)
         let inverse = 1 / (a.dot(a, Hp) / Number(H) + PlainLayerNorm<Number>.epsilon).squareRoot()
@@ -16,32 +16,37 @@ struct LayerNorm<Number: Real> {
         return inverse
     }
 
-    /// a (Hp), in place; gain and bias (Hp).
-    func apply(_ a: Pointer, gain: Pointer, bias: Pointer) {
-        _ = standardize(a)
+    /// What is standardized (Hp), times the gain (Hp) plus the bias (Hp).
+    func apply(_ standardized: Pointer, to target: Pointer, gain: Pointer, bias: Pointer) {
         var j = 0
         while j < Hp {
-            a.store(fma(a.lanes(j), gain.lanes(j), bias.lanes(j)), j)
+            target.store(fma(standardized.lanes(j), gain.lanes(j), bias.lanes(j)), j)
             j &+= Number.Lanes.scalarCount
         }
     }
 
-    /// The gradient (Hp) for the value becomes that for a (Hp), which is used up; adds to the gradients of gain and bias.
-    func adjoint(_ a: Pointer, _ gradient: Pointer, gain: Pointer, gradGain: Pointer, gradBias: Pointer) {
-        let inverse = standardize(a)
+    /// The gradient (Hp) for the value becomes that for a; adds to the gradients of gain and bias.
+    func adjoint(
+        _ standardized: Pointer, _ inverse: Number, _ gradient: Pointer, gain: Pointer, gradGain: Pointer,
+        gradBias: Pointer
+    ) {
+        var (sum, product) = (Number.Lanes.zero, Number.Lanes.zero)
         var j = 0
         while j < Hp {
-            let g = gradient.lanes(j)
-            gradGain.store(fma(g, a.lanes(j), gradGain.lanes(j)), j)
+            let (g, value) = (gradient.lanes(j), standardized.lanes(j))
+            gradGain.store(fma(g, value, gradGain.lanes(j)), j)
             gradBias.store(gradBias.lanes(j) + g, j)
-            gradient.store(g * gain.lanes(j), j)
+            let scaled = g * gain.lanes(j)
+            gradient.store(scaled, j)
+            sum += scaled
+            product = fma(scaled, value, product)
             j &+= Number.Lanes.scalarCount
         }
-        let mean = gradient.sum(Hp) / Number(H)
-        let slope = gradient.dot(a, Hp) / Number(H)
+        let mean = horizontalSum(sum, Number.self) / Number(H)
+        let slope = horizontalSum(product, Number.self) / Number(H)
         j = 0
         while j < Hp {
-            gradient.store((gradient.lanes(j) - mean - a.lanes(j) * slope) * inverse, j)
+            gradient.store((gradient.lanes(j) - mean - standardized.lanes(j) * slope) * inverse, j)
             j &+= Number.Lanes.scalarCount
         }
         (gradient + H).zero(Hp - H)

@@ -151,6 +151,9 @@ struct STPN: CellDescription {
         }
     }
 
+    /// Λ and Γ are functions of other parameters.
+    var isRaw: Bool { if case .raw = rates { true } else { false } }
+
     /// Nothing that a step computes of one neuron meets another.
     var neuronsAreIndependent: Bool {
         !recurrent && rule == .hebb && normAxis == .neuron && !normGain && !plasticBias && !layerNorm

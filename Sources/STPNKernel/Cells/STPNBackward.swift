@@ -176,8 +176,9 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         activation.copy(trace.ratio + row * cell.Hp, cell.Hp)
         activation.add(parameters.bias, cell.Hp)
         if options.plasticBias { activation.add(trace.fb + row * cell.Hp, cell.H) }
+        let inverse = cell.norm.standardize(activation)
         cell.norm.adjoint(
-            activation, gradA, gain: parameters.layerNormWeight, gradGain: gradients.layerNormWeight,
+            activation, inverse, gradA, gain: parameters.layerNormWeight, gradGain: gradients.layerNormWeight,
             gradBias: gradients.layerNormBias)
     }
 
@@ -314,7 +315,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
             let product = (gradProjection + s * cell.Kp).dot(history.row(s, j, step), cell.Kp)
             // F̃ = scale · X
             gradA[j] += product * (options.scales ? scale[s * cell.Hp + j] : 1)
-            decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j)
+            if options.dividesBefore { decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
         }
     }
 

@@ -123,7 +123,7 @@ struct STPNEquations<T: Real>: Equations {
         }
         let updated = (0..<H * P).map { jp in  // (6), (7)
             let (j, p) = (jp / P, jp % P)
-            let learned = gamma(j, p) * (h[j] * u[p])
+            let learned = gamma(j, p) * h[j] * u[p]
             return cell.decay == .prompt
                 ? lambda(j, p) * (decayed[jp] + learned) : lambda(j, p) * decayed[jp] + learned
         }

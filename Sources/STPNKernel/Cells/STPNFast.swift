@@ -72,7 +72,7 @@ struct STPNFast<Number: Real>: FastCell {
         let weight: Pointer  // (H,Kp)
         let lambda: Pointer  // (H,Kp)
         let gamma: Pointer  // (H,Kp); with "prompt" Λ∘Γ
-        let promptGamma: Pointer  // (H,Kp): Γ; only with "prompt"
+        let promptGamma: Pointer  // (H,Kp): Γ; only of parameters, and only with "prompt"
         let bias: Pointer  // (Hp)
         let gain: Pointer  // (Hp)
         let biasLambda: Pointer  // (Hp)
@@ -81,17 +81,17 @@ struct STPNFast<Number: Real>: FastCell {
         let layerNormBias: Pointer  // (Hp)
     }
 
-    private func rows(_ arena: inout Arena) -> Rows {
+    private func rows(_ arena: inout Arena, withPromptGamma: Bool) -> Rows {
         Rows(
             weight: arena.take(Number.self, H, Kp), lambda: arena.take(Number.self, H, Kp),
-            gamma: arena.take(Number.self, H, Kp), promptGamma: arena.take(Number.self, options.prompt ? H : 0, Kp),
+            gamma: arena.take(Number.self, H, Kp), promptGamma: arena.take(Number.self, withPromptGamma ? H : 0, Kp),
             bias: arena.take(Number.self, Hp), gain: arena.take(Number.self, Hp),
             biasLambda: arena.take(Number.self, Hp), biasGamma: arena.take(Number.self, Hp),
             layerNormWeight: arena.take(Number.self, Hp), layerNormBias: arena.take(Number.self, Hp))
     }
 
-    func parameters(_ arena: inout Arena) -> Rows { rows(&arena) }
-    func gradients(_ arena: inout Arena) -> Rows { rows(&arena) }
+    func parameters(_ arena: inout Arena) -> Rows { rows(&arena, withPromptGamma: options.prompt) }
+    func gradients(_ arena: inout Arena) -> Rows { rows(&arena, withPromptGamma: false) }
 
     func pack(_ arrays: InputArrays, into parameters: Rows) {
         let given = STPNArrays(description) { Optional(arrays).array($0, Number.self)! }
@@ -167,7 +167,7 @@ struct STPNFast<Number: Real>: FastCell {
             fb: take(options.plasticBias, slots, Hp))
     }
 
-    var traceHoldsEnd: Bool { options.dividesAfter }
+    var traceHoldsEnd: Bool { options.dividesAfter || options.projects }
 
     /// What F̃ = scale · X takes in step t of sample b, (Hp): 1/n with "pre", s with "post".
     func scale(_ trace: Trace, _ parameters: Rows, _ b: Int, _ t: Int, into target: Pointer) {
@@ -242,7 +242,7 @@ struct STPNFast<Number: Real>: FastCell {
         let gradGamma = targets[STPN.Parameter.gamma.rawValue]
         gather(parts[0].lambda + columns.lowerBound, to: gradLambda)
         gather(parts[0].gamma + columns.lowerBound, to: gradGamma)
-        if case .raw = description.rates {
+        if description.isRaw {
             gradLambda?[0] *= description.decaySlope(parameters.lambda[columns.lowerBound])
             gradGamma?[0] *= description.rateSlope(parameters.gamma[columns.lowerBound])
         }
@@ -263,5 +263,15 @@ struct STPNFast<Number: Real>: FastCell {
     /// Of the plastic columns of a row. In double precision: synapses are many, and their gradients may cancel.
     private func sum(_ plastic: Pointer) -> Double {
         (0..<P).reduce(0.0) { $0 + Double(plastic[$1]) }
+    }
+}
+
+extension STPN {
+    func runFast(_ job: Job) -> Int? {
+        // To turn rows into slices pays over more than a step.
+        if neuronsAreIndependent && job.time > 1 {
+            return job.type == .float32 ? STPNSliced<Float>(self).run(job) : STPNSliced<Double>(self).run(job)
+        }
+        return job.type == .float32 ? STPNFast<Float>(self).run(job) : STPNFast<Double>(self).run(job)
     }
 }

@@ -156,7 +156,9 @@ struct STPNForward<Number: Real>: ForwardBlock {
         divide(s, row)
         if options.plasticBias { activation.add(plasticBias(b, t), H) }
         if options.layerNorm {
-            cell.norm.apply(activation, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
+            _ = cell.norm.standardize(activation)
+            cell.norm.apply(
+                activation, to: activation, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
         }
         cell.description.activation.apply(activation, to: h, width: Hp)
         y.copy(h, H)

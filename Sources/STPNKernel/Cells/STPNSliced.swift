@@ -36,37 +36,35 @@ struct STPNSliced<Number: Real>: FastCell {
         let weight: Pointer  // (Hp/L,K,L)
         let lambda: Pointer  // (Hp/L,K,L)
         let gamma: Pointer  // (Hp/L,K,L); with "prompt" Λ∘Γ
-        let promptGamma: Pointer  // (Hp/L,K,L): Γ; only with "prompt"
+        let promptGamma: Pointer  // (Hp/L,K,L): Γ; only of parameters, and only with "prompt"
         let bias: Pointer  // (Hp)
     }
 
-    private func rows(_ arena: inout Arena) -> Rows {
+    private func rows(_ arena: inout Arena, withPromptGamma: Bool) -> Rows {
         Rows(
             weight: arena.take(Number.self, Hp, K), lambda: arena.take(Number.self, Hp, K),
-            gamma: arena.take(Number.self, Hp, K), promptGamma: arena.take(Number.self, prompt ? Hp : 0, K),
+            gamma: arena.take(Number.self, Hp, K), promptGamma: arena.take(Number.self, withPromptGamma ? Hp : 0, K),
             bias: arena.take(Number.self, Hp))
     }
 
-    func parameters(_ arena: inout Arena) -> Rows { rows(&arena) }
-    func gradients(_ arena: inout Arena) -> Rows { rows(&arena) }
+    func parameters(_ arena: inout Arena) -> Rows { rows(&arena, withPromptGamma: prompt) }
+    func gradients(_ arena: inout Arena) -> Rows { rows(&arena, withPromptGamma: false) }
 
     /// Where synapse (j,k) is in them.
     private func index(_ j: Int, _ k: Int) -> Int { (j / L * K + k) * L + j % L }
 
     func pack(_ arrays: InputArrays, into parameters: Rows) {
         let given = STPNArrays(description) { Optional(arrays).array($0, Number.self)! }
+        let (lambda, gamma) = (description.decay(given.lambda[0]), description.rate(given.gamma[0]))
+        // Neurons behind H learn nothing.
         for array in [parameters.weight, parameters.lambda, parameters.gamma] { array.zero(Hp * K) }
         for j in 0..<H {
             for k in 0..<K {
                 let rate = description.rateIndex(j, k)
                 parameters.weight[index(j, k)] = given.weight[j * K + k]
-                parameters.lambda[index(j, k)] = given.lambda[rate]
-                parameters.gamma[index(j, k)] = given.gamma[rate]
+                parameters.lambda[index(j, k)] = description.isRaw ? lambda : given.lambda[rate]
+                parameters.gamma[index(j, k)] = description.isRaw ? gamma : given.gamma[rate]
             }
-        }
-        if case .raw = description.rates {
-            parameters.lambda.fill(description.decay(given.lambda[0]), Hp * K)
-            parameters.gamma.fill(description.rate(given.gamma[0]), Hp * K)
         }
         if prompt {
             parameters.promptGamma.copy(parameters.gamma, Hp * K)
@@ -177,7 +175,7 @@ struct STPNSliced<Number: Real>: FastCell {
         let gradGamma = targets[STPN.Parameter.gamma.rawValue]
         gather(parts[0].lambda, to: gradLambda)
         gather(parts[0].gamma, to: gradGamma)
-        if case .raw = description.rates {
+        if description.isRaw {
             gradLambda?[0] *= description.decaySlope(parameters.lambda[0])
             gradGamma?[0] *= description.rateSlope(parameters.gamma[0])
         }
@@ -196,15 +194,5 @@ struct STPNSliced<Number: Real>: FastCell {
         case .presynaptic: for k in 0..<K { target[k] = sum(0..<H, k..<k + 1) }
         case .scalar: target[0] = sum(0..<H, 0..<K)
         }
-    }
-}
-
-extension STPN {
-    func runFast(_ job: Job) -> Int? {
-        // To turn rows into slices pays over more than a step.
-        if neuronsAreIndependent && job.time > 1 {
-            return job.type == .float32 ? STPNSliced<Float>(self).run(job) : STPNSliced<Double>(self).run(job)
-        }
-        return job.type == .float32 ? STPNFast<Float>(self).run(job) : STPNFast<Double>(self).run(job)
     }
 }

@@ -14,7 +14,7 @@ func inverse<T: Real>(_ length: T.Lanes, gain: T.Lanes, _: T.Type) -> T.Lanes {
     T.select(.zero, lessThan: length, 1 / (length * gain + epsilon(T.self)), else: length)
 }
 
-/// g / length, the factor of G in the derivative of n for G; 0 where the norm is 0.
+/// g / length, the factor of G in the derivative of n for G; 0 where the norm is 0, without meaning where it is -1.
 @inline(__always)
 func unit<T: Real>(_ length: T.Lanes, gain: T.Lanes, _: T.Type) -> T.Lanes {
     T.select(.zero, lessThan: length, gain / length, else: length)

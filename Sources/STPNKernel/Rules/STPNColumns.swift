@@ -10,7 +10,7 @@ struct STPNColumns<T: Real, let N: Int> {
     let lambda: UnsafePointer<T>
     let gamma: UnsafePointer<T>
     let clamp: T
-    /// X of the first sample; in the adjoint that before the step.
+    /// X of the first sample; in the adjoint that between the two steps.
     let X: UnsafeMutablePointer<T>
     let stateStride: Int
     /// (K): of the step that reads, and of the step that updates

@@ -8,7 +8,7 @@ struct STPNRow<T: Real, let N: Int> {
     let clamp: T
     /// g_j, which scales the norm that divides X with "post"
     let gain: T
-    /// X of the first sample; in the adjoint that before the step.
+    /// X of the first sample; in the adjoint that between the two steps.
     let X: UnsafeMutablePointer<T>
     let stateStride: Int
     /// v of the step that reads; unused otherwise.

@@ -73,7 +73,8 @@ func updated<T: Real, R: STPNRule>(
     _: R.Type, _: T.Type
 ) -> T.Lanes {
     let decayed = R.dividesBefore || R.dividesAfter ? x * scale : x
-    let value = fma(lambda, decayed, gamma * (u * h))
+    // Γ h first: where Γ is 0, as in columns that are not plastic, no large u makes it infinite.
+    let value = fma(lambda, decayed, gamma * h * u)
     return R.clips ? T.clip(value, bound) : value
 }
 

@@ -7,7 +7,7 @@ extension FastSequence {
         var arena = Arena()
         _ = cell.gradients(&arena)
         let affordable = 64 * 1024 * 1024 / max(arena.byteCount ?? Int.max, 1)
-        return max(1, min(blocks, max(8, min(blocks / 4, 64, affordable))))
+        return max(1, min(blocks, affordable, max(8, min(blocks / 4, 64))))
     }
 
     /// How many steps are recomputed at a time: all where a block's states stay in the cache, else so many that the states
