@@ -288,7 +288,7 @@ def test_a_normalized_read_is_free_of_scale(variant: str, implementation: str) -
 
 
 def test_a_large_input_of_columns_that_are_not_plastic(implementation: str) -> None:
-    cell = stpn_swift.STPNR(2, 2, plastic="hidden", normalize=None, activation="relu", seed=0)
+    cell = stpn_swift.STPNR(2, 2, plastic="hidden", normalize=None, activation="relu", bias=False, seed=0)
     cell.params["weight"][:] = np.eye(2, 4)
     x = np.array([[[2e19, 0], [-2e19, 0], [0, 0]]], np.float32)
     cell.implementation = implementation
