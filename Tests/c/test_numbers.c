@@ -201,5 +201,5 @@ void test_long_sequences(void)
         "modulated kind=modul",
     };
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
-        check_random(cells[i], (sizes){3, 150, 3, 17}, i % 2 ? GIVEN_RESETS : GIVEN_ALL, i);
+        check_random(cells[i], (sizes){3, 400, 30, 40}, i % 2 ? GIVEN_RESETS : GIVEN_ALL, i);
 }

@@ -18,7 +18,7 @@ extension FastSequence {
         return min(T, max(8, Int(Double(T).squareRoot().rounded(.up))))
     }
 
-    private static var bytesRecomputedAtOnce: Double { 4 * 1024 * 1024 }
+    private static var bytesRecomputedAtOnce: Double { 8 * 1024 * 1024 }
 
     private var segments: Int { T == 0 ? 1 : (T + stepsPerSegment - 1) / stepsPerSegment }
 
