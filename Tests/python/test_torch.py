@@ -230,7 +230,7 @@ def test_nothing_is_kept_without_gradients(monkeypatch: pytest.MonkeyPatch) -> N
     cell, x = make(), draw(B, T, I)
     expected = cell(x)[0]
     assert expected.requires_grad
-    monkeypatch.setattr(stpn_swift.torch._Sequence, "forward", refuse)
+    monkeypatch.setattr(stpn_swift.torch.operator.SequenceFunction, "forward", refuse)
     with torch.no_grad():
         assert torch.equal(cell(x)[0], expected)
     with torch.inference_mode():

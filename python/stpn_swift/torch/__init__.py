@@ -1,0 +1,22 @@
+"""The cells as modules of PyTorch, on the CPU, computed by the same kernel as the NumPy ones.
+
+import torch, stpn_swift.torch
+
+cell = stpn_swift.torch.STPNR(37, 11)
+y, state = cell(torch.zeros(128, 9, 37))
+y.sum().backward()
+"""
+
+from .cells import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, cell_from_config
+from .module import Cell
+
+__all__ = [
+    "STPN",
+    "STPNF",
+    "STPNR",
+    "Cell",
+    "FastWeights",
+    "HebbFF",
+    "Modulated",
+    "cell_from_config",
+]
