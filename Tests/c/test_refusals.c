@@ -305,7 +305,7 @@ static void refuse_workspaces(const problem *p)
 /* A copy of the tape, and a workspace, with room to spare: what is refused then is what the tape says, not its size. */
 static unsigned char *spacious_tape(call *c)
 {
-    enum { SPARE = 1 << 16 };
+    enum { SPARE = 1 << 18 };
     unsigned char *tape = guarded("copy of tape", c->backward.tape_size + SPARE, 8);
     memcpy(tape, c->backward.tape, c->backward.tape_size);
     c->backward.tape = tape;

@@ -98,7 +98,8 @@ def test_two_halves_make_the_whole(cell: Cell, data: dict[str, Any]) -> None:
     second = cell.forward(x[:, half:], first[1], resets[:, half:])
     golden.assert_close(np.concatenate([first[0], second[0]], axis=1), y, "y")
     golden.assert_all_close(second[1], final, "final")
-    if cell.config.get("normalize") != "post":  # whose F between two steps need not be rounded as one
+    # With "post", and in fast weights, F between two steps is rounded where a call ends alone.
+    if cell.config.get("normalize") != "post" and cell.config["cell"] != "fast_weights":
         assert_same((np.concatenate([first[0], second[0]], axis=1), second[1]), (y, final))
 
     grads = cell.backward(tape, data["grad_y"], data["grad_state"])

@@ -1,85 +1,59 @@
 /// A block of samples of fast weights on its way back.
 struct FastWeightsBackward<Number: Real>: BackwardBlock {
     typealias Cell = FastWeightsFast<Number>
-    typealias Gradients = Cell.Rows
+    typealias Gradients = Cell.Gradients
     typealias Pointer = UnsafeMutablePointer<Number>
 
     private let cell: Cell
-    private let parameters: Cell.Rows
+    private let parameters: Cell.Parameters
     private let trace: Cell.Trace
-    private let history: SynapseHistory<Number>  // rows (Hp) of A
-    private let gradA: Pointer  // (samples, synapses)
+    private let A: LinearMemoryAdjoint<Number>
     private let gradH: Pointer  // (samples, Hp): for h_t, from step t + 1
     private let gradInner: Pointer  // (samples, Hp): for h^s, then for a^s
-    private let gradRead: Pointer  // (samples, Hp): for a^{s+1}
-    private let gradZ: Pointer  // (samples, Hp)
+    private let gradZ: Pointer  // (samples, steps, Hp)
     private let gradV: Pointer  // (samples, Kp)
-    private let gradPrevious: Pointer  // (samples, Hp): for h_{t-1}, from (11)
-    private let hidden: Pointer  // (samples, Hp): h^s
-    private let hebb: RowSums<Number>  // (samples, Hp)
+    private let hidden: Pointer  // (samples, Hp): h^S
+    /// The most of a segment
+    private let steps: Int
 
     init(
-        _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int,
+        _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Parameters, _ trace: Cell.Trace, samples: Int,
         steps: Int, segments: Int
     ) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
+        self.steps = steps
         let (Hp, n) = (cell.Hp, samples)
-        history = SynapseHistory(&arena, samples: n, rows: cell.H, width: Hp, steps: steps, segments: segments)
-        gradA = arena.take(Number.self, n, cell.synapses)
+        A = LinearMemoryAdjoint(
+            &arena, parameters.decays, samples: n, rows: cell.H, width: Hp, lead: 1, reads: cell.S,
+            segments: segments)
         gradH = arena.take(Number.self, n, Hp)
         gradInner = arena.take(Number.self, n, Hp)
-        gradRead = arena.take(Number.self, n, Hp)
-        gradZ = arena.take(Number.self, n, Hp)
+        gradZ = arena.take(Number.self, n, steps, Hp)
         gradV = arena.take(Number.self, n, cell.Kp)
-        gradPrevious = arena.take(Number.self, n, Hp)
         hidden = arena.take(Number.self, n, Hp)
-        hebb = RowSums(&arena, rows: n * Hp)
     }
 
-    // MARK: Recomputing the fast weights
+    // MARK: The fast weights before a segment
 
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) {
-        history.load(s, state(FastWeights.State.A.rawValue), columns: 0..<cell.H)
+        A.load(s, state(FastWeights.State.A.rawValue), columns: cell.H)
     }
 
-    func load(_ s: Int, checkpoint: Int) { history.load(s, checkpoint: checkpoint) }
-    func save(_ s: Int, checkpoint: Int, after count: Int) { history.save(s, checkpoint: checkpoint, after: count) }
+    func load(_ s: Int, checkpoint: Int) { A.load(s, checkpoint: checkpoint) }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        let Hp = cell.Hp
-        let (lambda, eta) = (parameters.lambda[0], parameters.gamma[0])
-        let previous = trace.previous + trace.row(b, steps.lowerBound) * Hp
-        for j in 0..<cell.H {
-            history.replay(s, j, steps: steps, reset: reset) { row, run in
-                forEachVector(
-                    Number.self, width: Hp,
-                    Replay(row: row, previous: previous, width: Hp, j: j, lambda: lambda, eta: eta, steps: run))
-            }
-        }
+        A.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
     }
 
-    private struct Replay: VectorLoop {
-        let row: Pointer  // (steps + 1, Hp)
-        let previous: Pointer  // (steps, Hp)
-        let width: Int
-        let j: Int
-        let lambda: Number
-        let eta: Number
-        let steps: Range<Int>
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
+        let previous = previous(b, origin: steps.lowerBound, count: steps.count)
+        A.save(s, checkpoint: checkpoint, post: previous, pre: previous)
+    }
 
-        func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
-            let lanes = Number.Lanes.scalarCount
-            var a = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* width).lanes(k &+ $0 &* lanes) }
-            for step in steps {
-                let u = previous + step &* width
-                let rate = eta * u[j]
-                Samples<N>.forEach { i in
-                    let at = k &+ i &* lanes
-                    a[i] = FastWeightsRow<Number, N>.updated(a[i], lambda: lambda, u: u.lanes(at), rate: rate)
-                    (row + (step &+ 1) &* width).store(a[i], at)
-                }
-            }
-        }
+    /// h_{t-1} of steps of a segment
+    private func previous(_ b: Int, origin: Int, count: Int) -> RowMatrix<Number> {
+        RowMatrix(
+            rows: trace.previous + trace.row(b, origin) &* cell.Hp, stride: cell.Hp, count: count, width: cell.Hp)
     }
 
     // MARK: Going back
@@ -87,125 +61,103 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         let (H, Hp) = (cell.H, cell.Hp)
         (gradH + s * Hp).copyRows(gradFinal(FastWeights.State.h.rawValue), rows: 1, columns: H, width: Hp)
-        (gradA + s * cell.synapses).copyRows(
-            gradFinal(FastWeights.State.A.rawValue), rows: H, columns: H, width: Hp)
-        hebb.zero(s * Hp, Hp)
+        A.begin(s, gradFinal: gradFinal(FastWeights.State.A.rawValue), columns: H)
     }
 
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
-        let Hp = cell.Hp
+        let (Hp, before) = (cell.Hp, cell.inner(0, trace.row(b, t) &- 1))
+        UnsafePointer(trace.a).prefetch(before &* Hp, (cell.S &+ 1) &* Hp)
         (gradInner + s * Hp).copy(gradH + s * Hp, Hp)
-        if let gradY { (gradInner + s * Hp).add(gradY, cell.H) }
-        (gradZ + s * Hp).zero(Hp)
-        activate(s, b, t, inner: cell.S)
-        settleAdjoint(s, b, t, inner: cell.S, gradients)
+        if let gradY {
+            gradY.prefetch(-cell.H, cell.H)
+            (gradInner + s * Hp).add(gradY, cell.H)
+        }
+        gradZ(s, t &- origin).zero(Hp)
+        let hidden = hidden + s * Hp
+        activate(b, t, inner: cell.S, into: hidden)
+        settleAdjoint(s, b, t, origin, inner: cell.S, hidden, gradients)
     }
 
-    private func activate(_ s: Int, _ b: Int, _ t: Int, inner: Int) {
-        let a = trace.a + cell.inner(inner, trace.row(b, t)) * cell.Hp
-        cell.activate(a, parameters, into: hidden + s * cell.Hp)
+    private func activate(_ b: Int, _ t: Int, inner: Int, into hidden: Pointer) {
+        cell.activate(trace.a + cell.inner(inner, trace.row(b, t)) * cell.Hp, parameters, into: hidden)
     }
+
+    private func gradZ(_ s: Int, _ step: Int) -> Pointer { gradZ + (s &* steps &+ step) &* cell.Hp }
 
     /// The gradient for h^s, in gradInner, becomes that for a^s, and adds to that for z. `hidden` is h^s.
-    private func settleAdjoint(_ s: Int, _ b: Int, _ t: Int, inner: Int, _ gradients: Gradients) {
-        let Hp = cell.Hp
-        let gradient = gradInner + s * Hp
-        cell.description.activation.adjoint(hidden + s * Hp, gradient, width: Hp)
+    private func settleAdjoint(
+        _ s: Int, _ b: Int, _ t: Int, _ origin: Int, inner: Int, _ hidden: Pointer, _ gradients: Gradients
+    ) {
+        let (Hp, at) = (cell.Hp, cell.inner(inner, trace.row(b, t)))
+        let (a, gradient) = (trace.a + at * Hp, gradInner + s * Hp)
+        cell.description.activation.adjoint(hidden, gradient, width: Hp)
         if cell.description.layerNorm {
-            let at = cell.inner(inner, trace.row(b, t))
             cell.norm.adjoint(
-                trace.a + at * Hp, trace.inverse[at], gradient, gain: parameters.layerNormWeight,
+                a, trace.inverse[at], gradient, gain: parameters.layerNormWeight,
                 gradGain: gradients.layerNormWeight, gradBias: gradients.layerNormBias)
         }
-        (gradZ + s * Hp).add(gradient, Hp)
+        gradZ(s, t &- origin).add(gradient, Hp)
     }
 
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
         guard P.reads else { return }
-        let Hp = cell.Hp
-        (gradPrevious + s * Hp).zero(N * Hp)
+        for i in 0..<N { readAdjoint(s + i, b + i, t, origin, gradients) }
+        let gradV = gradV + s * cell.Kp
+        gradV.zero(N * cell.Kp)
+        parameters.input.addAdjoint(gradZ(s, t &- origin), stride: steps * cell.Hp, samples: N, to: gradV)
+        for i in 0..<N {
+            updateAdjoint(s + i, b + i, t, origin, gradients)
+            if t == origin { endSegment(s + i, b + i, t, gradients) }
+        }
+    }
+
+    /// A h^s of (12)
+    private func readAdjoint(_ s: Int, _ b: Int, _ t: Int, _ origin: Int, _ gradients: Gradients) {
+        let (Hp, step) = (cell.Hp, t &- origin)
+        let previous = previous(b, origin: origin, count: step &+ 1)
+        let gradInner = gradInner + s * Hp
         for inner in (0..<cell.S).reversed() {
-            for i in 0..<N { activate(s + i, b + i, t, inner: inner) }
-            (gradRead + s * Hp).copy(gradInner + s * Hp, N * Hp)
-            (gradInner + s * Hp).zero(N * Hp)
-            if inner > 0 {
-                readAdjoint(No.self, Samples<N>.self, s, b, t, t - origin, gradients)
-            } else {
-                readAdjoint(Yes.self, Samples<N>.self, s, b, t, t - origin, gradients)
-            }
-            for i in 0..<N { settleAdjoint(s + i, b + i, t, inner: inner, gradients) }
-        }
-        inputAdjoint(Samples<N>.self, s, b, t, gradients)
-        for i in 0..<N { updateAdjoint(s + i, b + i, t, gradients) }
-    }
-
-    /// A h^s of (12) and, where `Updates`, (11)
-    private func readAdjoint<Updates: Flag, let N: Int>(
-        _: Updates.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, _ t: Int, _ step: Int, _ gradients: Gradients
-    ) {
-        let (Hp, row, eta) = (cell.Hp, trace.row(b, t), parameters.gamma[0])
-        var decay = InlineArray<N, Number.Lanes>(repeating: .zero)
-        for j in 0..<cell.H {
-            let fast = FastWeightsRow<Number, N>(
-                width: Hp, lambda: parameters.lambda[0], A: history.row(s, j, step), stateStride: history.stride,
-                previous: trace.previous + row &* Hp, previousStride: trace.slots &* Hp,
-                rate: InlineArray { i in eta * trace.previous[(row &+ i &* trace.slots) &* Hp &+ j] },
-                inner: hidden + s &* Hp, innerStride: Hp)
-            let sums = fast.retreat(
-                Updates.self, gradA: gradA + s &* cell.synapses + j &* Hp, gradAStride: cell.synapses,
-                gradInner: gradInner + s &* Hp, gradPrevious: gradPrevious + s &* Hp, gradStride: Hp,
-                gradDot: InlineArray { i in gradRead[(s &+ i) &* Hp &+ j] })
-            guard Updates.value else { continue }
-            Samples<N>.forEach { i in
-                hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
-                decay[i] += sums.decay[i]
-            }
-        }
-        if Updates.value {
-            Samples<N>.forEach { i in gradients.lambda[0] += horizontalSum(decay[i], Number.self) }
+            A.gradRead(s, step: step, inner).copy(gradInner, Hp)
+            gradInner.zero(Hp)
+            let key = A.key(s, step: step, inner)
+            activate(b, t, inner: inner, into: key)
+            A.readAdjoint(
+                s, step: step, inner, post: previous, pre: previous, gradKey: gradInner,
+                gradients.rates)
+            settleAdjoint(s, b, t, origin, inner: inner, key, gradients)
         }
     }
 
-    /// W v of (12)
-    private func inputAdjoint<let N: Int>(
-        _: Samples<N>.Type, _ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients
-    ) {
-        let (Kp, Hp) = (cell.Kp, cell.Hp)
-        (gradV + s * Kp).zero(N * Kp)
-        for j in 0..<cell.H {
-            let slow = DenseRow<Number, N>(
-                width: Kp, weight: parameters.weight + j &* Kp, v: trace.v + trace.row(b, t) &* Kp,
-                stride: trace.slots &* Kp)
-            slow.readAdjoint(
-                InlineArray { i in gradZ[(s &+ i) &* Hp &+ j] }, gradWeight: gradients.weight + j &* Kp,
-                gradV: gradV + s &* Kp, gradStride: Kp)
-        }
-        for i in 0..<N { gradients.bias.add(gradZ + (s + i) * Hp, Hp) }
+    /// (11)
+    private func updateAdjoint(_ s: Int, _ b: Int, _ t: Int, _ origin: Int, _ gradients: Gradients) {
+        let previous = previous(b, origin: origin, count: t &- origin &+ 1)
+        let gradH = gradH + s * cell.Hp
+        gradH.zero(cell.Hp)
+        A.updateAdjoint(
+            s, step: t &- origin, post: previous, pre: previous, gradPost: gradH, gradPre: gradH,
+            gradients.rates)
     }
 
-    /// What (11) passes to h_{t-1} as the neurons' own, and to η.
-    private func updateAdjoint(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
-        let Hp = cell.Hp
-        let previous = trace.previous + trace.row(b, t) * Hp
-        hebb.add(s * Hp, cell.H)
-        hebb.addTotals(s * Hp, to: gradPrevious + s * Hp, times: parameters.gamma[0], Hp)
-        gradients.gamma[0] += hebb.dot(s * Hp, previous, Hp)
+    /// What is summed over a segment at once, when its first step t was gone through.
+    private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
+        gradients.input.add(gradZ(s, 0), trace.v + trace.row(b, t) * cell.Kp, steps: A.steps(s))
+        A.endAdjoint(s, gradients.rates)
+        if t > 0 { _ = A.begin(s) }
     }
 
     func leave(_ s: Int, gradX: Pointer?) {
-        let (v, gradH) = (gradV + s * cell.Kp, gradH + s * cell.Hp)
+        let v = gradV + s * cell.Kp
         gradX?.copy(v, cell.I)
-        gradH.copy(gradPrevious + s * cell.Hp, cell.Hp)
-        gradH.add(v + cell.I, cell.H)
+        (gradH + s * cell.Hp).add(v + cell.I, cell.H)
     }
 
-    func reset(_ s: Int) {
+    func reset(_ s: Int, t: Int, origin: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
-        (gradA + s * cell.synapses).zero(cell.synapses)
+        A.reset(s, step: t - origin)
     }
 
     func turn(_ s: Int) {}
@@ -214,6 +166,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         let (H, Hp) = (cell.H, cell.Hp)
         gradState(FastWeights.State.h.rawValue)?.copy(gradH + s * Hp, H)
         guard let target = gradState(FastWeights.State.A.rawValue) else { return }
-        for j in 0..<H { (target + j * H).copy(gradA + s * cell.synapses + j * Hp, H) }
+        let gradA = A.begin(s)
+        for j in 0..<H { (target + j * H).copy(gradA + j * Hp, H) }
     }
 }

@@ -1,5 +1,5 @@
-/// Fast weights for the fast kernel: memory, and what is done once per row. The arithmetic of A is in
-/// Rules/FastWeightsRule.swift.
+/// Fast weights for the fast kernel: memory, and what is done once per row. A is a linear memory
+/// (Rules/LinearMemory.swift) with p = q = h_{t-1}.
 ///
 /// A step updates A before it reads it, so that a pass is the whole of a step: what ends the one before is nothing.
 struct FastWeightsFast<Number: Real>: FastCell {
@@ -21,38 +21,32 @@ struct FastWeightsFast<Number: Real>: FastCell {
         (Kp, Hp) = (padded(K, Number.self), padded(H, Number.self))
     }
 
-    var synapses: Int { sampleStride(rows: H, width: Hp, Number.self) }
+    var synapses: Int { H * Hp }
     var fusesSteps: Bool { true }
+    var endsStepBefore: Bool { false }
+    private var chunk: Int { LinearMemory.chunk(rows: H, columns: H, Number.self) }
+    func stepsAtOnce(_ T: Int, samples: Int) -> Int { min(T, chunk) }
     var norm: LayerNorm<Number> { LayerNorm(H: H, Hp: Hp) }
 
-    /// The parameters, or sums of their gradients, in rows that vectors can load whole.
-    struct Rows {
-        let weight: Pointer  // (H,Kp)
-        let bias: Pointer  // (Hp)
+    struct Parameters {
+        let input: DenseLayer<Number>
+        let decays: Decays<Number>
         let layerNormWeight: Pointer  // (Hp)
         let layerNormBias: Pointer  // (Hp)
-        let lambda: Pointer  // (1)
-        let gamma: Pointer  // (1): η
     }
 
-    private func rows(_ arena: inout Arena) -> Rows {
-        Rows(
-            weight: arena.take(Number.self, H, Kp), bias: arena.take(Number.self, Hp),
-            layerNormWeight: arena.take(Number.self, Hp), layerNormBias: arena.take(Number.self, Hp),
-            lambda: arena.take(Number.self, 1), gamma: arena.take(Number.self, 1))
+    func parameters(_ arena: inout Arena) -> Parameters {
+        Parameters(
+            input: DenseLayer(&arena, H: H, K: K), decays: Decays(&arena, chunk: chunk),
+            layerNormWeight: arena.take(Number.self, Hp), layerNormBias: arena.take(Number.self, Hp))
     }
 
-    func parameters(_ arena: inout Arena) -> Rows { rows(&arena) }
-    func gradients(_ arena: inout Arena) -> Rows { rows(&arena) }
-
-    func pack(_ arrays: InputArrays, into parameters: Rows) {
+    func pack(_ arrays: InputArrays, into parameters: Parameters) {
         let given = FastWeightsArrays(description) { Optional(arrays).array($0, Number.self)! }
-        parameters.weight.copyRows(given.weight, rows: H, columns: K, width: Kp)
-        parameters.bias.copyPadded(given.bias, H, Hp)
+        parameters.input.pack(given.weight, given.bias)
+        parameters.decays.fill(lambda: given.lambda[0], gamma: given.gamma[0])
         if let weight = given.layerNormWeight { parameters.layerNormWeight.copyPadded(weight, H, Hp) }
         if let bias = given.layerNormBias { parameters.layerNormBias.copyPadded(bias, H, Hp) }
-        parameters.lambda[0] = given.lambda[0]
-        parameters.gamma[0] = given.gamma[0]
     }
 
     /// What the steps leave: step t of sample b in row b · slots + t modulo slots.
@@ -80,52 +74,62 @@ struct FastWeightsFast<Number: Real>: FastCell {
     func inner(_ s: Int, _ row: Int) -> Int { row &* (S &+ 1) &+ s }
 
     /// h^s = φ(LN(a^s)), (Hp), from what the trace has of a^s.
-    func activate(_ a: Pointer, _ parameters: Rows, into h: Pointer) {
+    func activate(_ a: Pointer, _ parameters: Parameters, into h: Pointer) {
         if description.layerNorm {
             norm.apply(a, to: h, gain: parameters.layerNormWeight, bias: parameters.layerNormBias)
             description.activation.apply(h, to: h, width: Hp)
         } else {
             description.activation.apply(a, to: h, width: Hp)
         }
-        (h + H).zero(Hp - H)
+        h.clearPadding(H, Hp)
     }
 
     var traceHoldsEnd: Bool { false }
 
     func forwardBlock(
-        _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int
+        _ arena: inout Arena, _ parameters: Parameters, _ trace: Trace, samples: Int
     ) -> FastWeightsForward<Number> {
         FastWeightsForward(self, &arena, parameters, trace, samples: samples)
     }
 
     func backwardBlock(
-        _ arena: inout Arena, _ parameters: Rows, _ trace: Trace, samples: Int, steps: Int, segments: Int
+        _ arena: inout Arena, _ parameters: Parameters, _ trace: Trace, samples: Int, steps: Int, segments: Int
     ) -> FastWeightsBackward<Number> {
         FastWeightsBackward(self, &arena, parameters, trace, samples: samples, steps: steps, segments: segments)
     }
 
     // MARK: Gradients for the parameters
 
-    func zero(_ gradients: Rows) {
-        gradients.weight.zero(H * Kp)
-        for array in [gradients.bias, gradients.layerNormWeight, gradients.layerNormBias] { array.zero(Hp) }
-        gradients.lambda[0] = 0
-        gradients.gamma[0] = 0
+    struct Gradients {
+        let input: DenseGradient<Number>
+        let layerNormWeight: Pointer  // (Hp)
+        let layerNormBias: Pointer  // (Hp)
+        let rates: RateGradient  // for λ and η
     }
 
-    func writeSum(of parts: [Rows], _ parameters: Rows, row j: Int, to targets: [Pointer?]) {
-        func target(_ parameter: FastWeights.Parameter, _ offset: Int) -> Pointer? {
-            targets[parameter.rawValue].map { $0 + offset }
-        }
-        STPNKernel.writeSum(of: parts, K, to: target(.weight, j * K)) { $0.weight + j * Kp }
-        STPNKernel.writeSum(of: parts, 1, to: target(.bias, j)) { $0.bias + j }
-        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormWeight, j)) { $0.layerNormWeight + j }
-        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormBias, j)) { $0.layerNormBias + j }
+    func gradients(_ arena: inout Arena) -> Gradients {
+        Gradients(
+            input: DenseGradient(&arena, H: H, K: K), layerNormWeight: arena.take(Number.self, Hp),
+            layerNormBias: arena.take(Number.self, Hp), rates: RateGradient(&arena))
     }
 
-    func writeTotal(of parts: [Rows], _ parameters: Rows, to targets: [Pointer?]) {
-        STPNKernel.writeSum(of: parts, 1, to: targets[FastWeights.Parameter.lambda.rawValue]) { $0.lambda }
-        STPNKernel.writeSum(of: parts, 1, to: targets[FastWeights.Parameter.gamma.rawValue]) { $0.gamma }
+    func zero(_ gradients: Gradients) {
+        gradients.input.zero()
+        for array in [gradients.layerNormWeight, gradients.layerNormBias] { array.zero(Hp) }
+        gradients.rates.zero()
+    }
+
+    func writeSum(of parts: [Gradients], _ parameters: Parameters, row j: Int, to targets: [Pointer?]) {
+        func target(_ parameter: FastWeights.Parameter) -> Pointer? { targets[parameter.rawValue] }
+        DenseGradient.writeSum(of: parts.map { $0.input }, row: j, weight: target(.weight), bias: target(.bias))
+        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormWeight).map { $0 + j }) { $0.layerNormWeight + j }
+        STPNKernel.writeSum(of: parts, 1, to: target(.layerNormBias).map { $0 + j }) { $0.layerNormBias + j }
+    }
+
+    func writeTotal(of parts: [Gradients], _ parameters: Parameters, to targets: [Pointer?]) {
+        let rates = RateGradient.sum(of: parts.map { $0.rates })
+        targets[FastWeights.Parameter.lambda.rawValue]?[0] = Number(rates.lambda)
+        targets[FastWeights.Parameter.gamma.rawValue]?[0] = Number(rates.gamma)
     }
 }
 

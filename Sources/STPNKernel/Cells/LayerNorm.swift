@@ -10,9 +10,17 @@ struct LayerNorm<Number: Real> {
     /// a (Hp) becomes (a - mean) / deviation, with the variance of divisor H; returns 1 / deviation.
     func standardize(_ a: Pointer) -> Number {
         let mean = a.sum(Hp) / Number(H)
-        a.add(-mean, H)
-        let inverse = 1 / (a.dot(a, Hp) / Number(H) + PlainLayerNorm<Number>.epsilon).squareRoot()
-        a.scale(inverse, H)
+        var squares = Number.Lanes.zero
+        var j = 0
+        while j < Hp {
+            let centred = onlyBelow(a.lanes(j) - mean, H &- j, Number.self)
+            a.store(centred, j)
+            squares = fma(centred, centred, squares)
+            j &+= Number.Lanes.scalarCount
+        }
+        let variance = horizontalSum(squares, Number.self) / Number(H)
+        let inverse = 1 / (variance + PlainLayerNorm<Number>.epsilon).squareRoot()
+        a.scale(inverse, Hp)
         return inverse
     }
 
@@ -49,6 +57,6 @@ struct LayerNorm<Number: Real> {
             gradient.store((gradient.lanes(j) - mean - standardized.lanes(j) * slope) * inverse, j)
             j &+= Number.Lanes.scalarCount
         }
-        (gradient + H).zero(Hp - H)
+        gradient.clearPadding(H, Hp)
     }
 }

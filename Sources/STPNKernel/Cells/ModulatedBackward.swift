@@ -54,9 +54,9 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         if cell.traces { historyE.load(s, checkpoint: checkpoint) }
     }
 
-    func save(_ s: Int, checkpoint: Int, after count: Int) {
-        historyF.save(s, checkpoint: checkpoint, after: count)
-        if cell.traces { historyE.save(s, checkpoint: checkpoint, after: count) }
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
+        historyF.save(s, checkpoint: checkpoint, after: steps.count)
+        if cell.traces { historyE.save(s, checkpoint: checkpoint, after: steps.count) }
     }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
@@ -268,7 +268,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         (gradH + s * cell.Hp).copy(gradV + s * cell.Hp, cell.Hp)
     }
 
-    func reset(_ s: Int) {
+    func reset(_ s: Int, t: Int, origin: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
         (gradF + s * cell.matrix).zero(cell.matrix)
         if cell.traces { (gradE + s * cell.matrix).zero(cell.matrix) }

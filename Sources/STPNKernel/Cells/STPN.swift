@@ -159,6 +159,11 @@ struct STPN: CellDescription {
         !recurrent && rule == .hebb && normAxis == .neuron && !normGain && !plasticBias && !layerNorm
     }
 
+    /// F is a linear memory (Rules/LinearMemory.swift) of which nothing but its product with x_t is read.
+    var isLinear: Bool {
+        neuronsAreIndependent && !normalizes && !clips && plasticityShape == .scalar && decay == .stp
+    }
+
     /// The shape of Λ and Γ
     private var ratesShape: Shape {
         switch plasticityShape {

@@ -63,7 +63,9 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     }
 
     func load(_ s: Int, checkpoint: Int) { history.load(s, checkpoint: checkpoint) }
-    func save(_ s: Int, checkpoint: Int, after count: Int) { history.save(s, checkpoint: checkpoint, after: count) }
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
+        history.save(s, checkpoint: checkpoint, after: steps.count)
+    }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let u = trace.u + trace.row(b, steps.lowerBound) * cell.Kp
@@ -337,7 +339,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         if options.recurrent { gradH.copy(v + cell.I, cell.H) } else { gradH.zero(cell.H) }
     }
 
-    func reset(_ s: Int) {
+    func reset(_ s: Int, t: Int, origin: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
         (gradFb + s * cell.Hp).zero(cell.Hp)
         (gradX + s * cell.synapses).zero(cell.synapses)

@@ -268,7 +268,10 @@ struct STPNFast<Number: Real>: FastCell {
 
 extension STPN {
     func runFast(_ job: Job) -> Int? {
-        // To turn rows into slices pays over more than a step.
+        // What follows pays over more than a step.
+        if isLinear && job.time > 1 {
+            return job.type == .float32 ? STPNLinear<Float>(self).run(job) : STPNLinear<Double>(self).run(job)
+        }
         if neuronsAreIndependent && job.time > 1 {
             return job.type == .float32 ? STPNSliced<Float>(self).run(job) : STPNSliced<Double>(self).run(job)
         }

@@ -55,7 +55,9 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) { cell.load(history.row(s, 0, 0), state(0), slice) }
     func load(_ s: Int, checkpoint: Int) { history.load(s, checkpoint: checkpoint) }
-    func save(_ s: Int, checkpoint: Int, after count: Int) { history.save(s, checkpoint: checkpoint, after: count) }
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
+        history.save(s, checkpoint: checkpoint, after: steps.count)
+    }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let row = trace.row(b, steps.lowerBound)
@@ -128,9 +130,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         if let gradY {
             gradA.add(gradY + neurons.lowerBound, neurons.count)
             // A slice takes a part of each row: the processor does not see what comes next.
-            for j in stride(from: neurons.lowerBound, to: neurons.upperBound, by: Number.rowUnit) {
-                gradY.prefetch(j - Self.stepsAhead * cell.H)
-            }
+            gradY.prefetch(neurons.lowerBound - Self.stepsAhead * cell.H, neurons.count)
         }
         cell.description.activation.adjoint(trace.h + at, gradA, width: count)
         (gradients.bias + slice * width).add(gradA, count)
@@ -226,7 +226,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         gradSums.addTotals(0, to: gradX, cell.K)
     }
 
-    func reset(_ s: Int) {
+    func reset(_ s: Int, t: Int, origin: Int) {
         (gradX + s * cell.synapses).zero(cell.synapses)
         clearUpdate(s)
     }

@@ -23,12 +23,16 @@ func absolute<T: Real>(_ v: T.Lanes, _: T.Type) -> T.Lanes {
 }
 
 extension UnsafePointer {
-    /// Asks for the cache line at element `offset`, which need not be there.
+    /// Asks for the cache lines of `count` elements from element `offset` on, which need not be there.
     @inline(__always)
-    func prefetch(_ offset: Int) {
-        stpn_platform_prefetch(
-            UnsafeRawPointer(
-                bitPattern: UInt(bitPattern: self) &+ UInt(bitPattern: offset &* MemoryLayout<Pointee>.stride)))
+    func prefetch(_ offset: Int, _ count: Int) {
+        let size = MemoryLayout<Pointee>.stride
+        let first = UInt(bitPattern: self) &+ UInt(bitPattern: offset &* size)
+        var byte: UInt = 0
+        while byte < UInt(bitPattern: count &* size) {
+            stpn_platform_prefetch(UnsafeRawPointer(bitPattern: first &+ byte))
+            byte &+= 64
+        }
     }
 }
 
@@ -186,6 +190,16 @@ extension UnsafeMutablePointer where Pointee: Real {
         }
     }
 
+    /// Zeros from element `count` up to `width`, in stores of whole vectors: a vector that is loaded soon after it was stored in
+    /// pieces is waited for.
+    func clearPadding(_ count: Int, _ width: Int) {
+        var i = count / Pointee.Lanes.scalarCount * Pointee.Lanes.scalarCount
+        while i < width {
+            store(onlyBelow(lanes(i), count &- i, Pointee.self), i)
+            i &+= Pointee.Lanes.scalarCount
+        }
+    }
+
     /// As `copy`, and zeros up to `width`: a row of the caller's becomes a row of the fast kernel's.
     @inline(__always)
     func copyPadded(_ source: UnsafePointer<Pointee>, _ count: Int, _ width: Int) {
@@ -211,4 +225,12 @@ func padded<T: Real>(_ count: Int, _: T.Type) -> Int {
 func horizontalSum<T: Real>(_ v: T.Lanes, _: T.Type) -> T {
     let q = T.quarterSums(v)
     return (q[0] + q[1]) + (q[2] + q[3])
+}
+
+/// The first `count` elements of a vector, and zeros.
+@inline(__always)
+func onlyBelow<T: Real>(_ v: T.Lanes, _ count: Int, _: T.Type) -> T.Lanes {
+    var indices = T.Lanes.zero
+    for i in 0..<T.Lanes.scalarCount { indices[i] = T(i) }
+    return T.select(indices, lessThan: T.Lanes(repeating: T(count)), v, else: .zero)
 }

@@ -129,3 +129,14 @@ extension Double: Real {
         #endif
     }
 }
+
+extension Real {
+    /// The sums of four vectors.
+    @inline(__always)
+    static func horizontalSums(_ a: Lanes, _ b: Lanes, _ c: Lanes, _ d: Lanes) -> SIMD4<Self> {
+        let (a, b, c, d) = (quarterSums(a), quarterSums(b), quarterSums(c), quarterSums(d))
+        let low = SIMD4(a[0], b[0], c[0], d[0]) + SIMD4(a[1], b[1], c[1], d[1])
+        let high = SIMD4(a[2], b[2], c[2], d[2]) + SIMD4(a[3], b[3], c[3], d[3])
+        return low + high
+    }
+}

@@ -1,13 +1,13 @@
 /// How many samples a pass over the synapses takes together, each load of a parameter serving them all: 1 or 4. Also of
-/// other things that are taken together.
+/// other things that are taken together, 2 of them as well.
 enum Samples<let count: Int> {
     /// Calls `body` for every sample, written out: as a loop the compiler keeps what belongs to a sample in memory instead
     /// of registers.
     @inline(__always)
     static func forEach(_ body: (Int) -> Void) {
         body(0)
+        if count > 1 { body(1) }
         if count == 4 {
-            body(1)
             body(2)
             body(3)
         }

@@ -10,15 +10,7 @@ extension FastSequence {
         return max(1, min(blocks, affordable, max(8, min(blocks / 4, 64))))
     }
 
-    /// How many steps are recomputed at a time: all where a block's states stay in the cache, else so many that the states
-    /// in between and the beginnings of the segments take about the same room.
-    private var stepsPerSegment: Int {
-        let bytes = Double(T) * Double(blockSize * cell.synapses) * Double(MemoryLayout<Number>.size)
-        if bytes <= Self.bytesRecomputedAtOnce { return T }
-        return min(T, max(8, Int(Double(T).squareRoot().rounded(.up))))
-    }
-
-    private static var bytesRecomputedAtOnce: Double { 8 * 1024 * 1024 }
+    private var stepsPerSegment: Int { cell.stepsAtOnce(T, samples: blockSize) }
 
     private var segments: Int { T == 0 ? 1 : (T + stepsPerSegment - 1) / stepsPerSegment }
 
@@ -26,9 +18,9 @@ extension FastSequence {
         segment * stepsPerSegment..<min(T, (segment + 1) * stepsPerSegment)
     }
 
-    /// The steps whose recomputation gives the synapses that a segment needs: also those before the step in front of it.
+    /// The steps whose recomputation gives the synapses that a segment needs.
     private func replayed(_ segment: Int) -> Range<Int> {
-        max(0, segment * stepsPerSegment - 1)..<steps(segment).upperBound
+        max(0, segment * stepsPerSegment - (cell.endsStepBefore ? 1 : 0))..<steps(segment).upperBound
     }
 
     struct BackwardScratch {
@@ -42,7 +34,7 @@ extension FastSequence {
         let gradients = (0..<groups).map { _ in cell.gradients(&arena) }
         let blocks = (0..<threads).map { _ in
             cell.backwardBlock(
-                &arena, tape.parameters, tape.trace, samples: blockSize, steps: min(T, stepsPerSegment + 1),
+                &arena, tape.parameters, tape.trace, samples: blockSize, steps: min(T, stepsPerSegment + (cell.endsStepBefore ? 1 : 0)),
                 segments: segments)
         }
         return BackwardScratch(gradients: gradients, blocks: blocks)
@@ -117,7 +109,7 @@ extension FastSequence {
             }
             for s in 0..<count {
                 block.leave(s, gradX: gradX.map { $0 + ((first + s) * T + t) * I })
-                if isReset(s, t) { block.reset(s) }
+                if isReset(s, t) { block.reset(s, t: t, origin: origin) }
                 block.turn(s)
             }
         }
@@ -129,8 +121,8 @@ extension FastSequence {
         for segment in 0..<segments {
             replay(segment)
             if segment + 1 < segments {
-                let steps = replayed(segment + 1).lowerBound - replayed(segment).lowerBound
-                for s in 0..<count { block.save(s, checkpoint: segment + 1, after: steps) }
+                let steps = replayed(segment).lowerBound..<replayed(segment + 1).lowerBound
+                for s in 0..<count { block.save(s, first + s, checkpoint: segment + 1, steps: steps) }
             }
         }
         for s in 0..<count {

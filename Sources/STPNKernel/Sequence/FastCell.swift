@@ -25,6 +25,10 @@ protocol FastCell {
     var synapses: Int { get }
     /// The update that ends a step and the read that begins the next can be one pass: nothing of other rows stands between.
     var fusesSteps: Bool { get }
+    /// The most steps that a backward block replays at a time, of T steps of `samples` samples.
+    func stepsAtOnce(_ T: Int, samples: Int) -> Int
+    /// A pass going back ends the step before, whose synapses are replayed too where its segment begins.
+    var endsStepBefore: Bool { get }
 
     func parameters(_ arena: inout Arena) -> Parameters
     func pack(_ arrays: InputArrays, into parameters: Parameters)
@@ -52,6 +56,17 @@ protocol FastCell {
 
 extension FastCell {
     var slices: Int { 1 }
+    var endsStepBefore: Bool { true }
+
+    /// All where a block's states stay in the cache, else so many that the states in between and the beginnings of the
+    /// segments take about the same room.
+    func stepsAtOnce(_ T: Int, samples: Int) -> Int {
+        let bytes = Double(T) * Double(samples * synapses) * Double(MemoryLayout<Number>.size)
+        if bytes <= bytesAtOnce { return T }
+        return min(T, max(8, Int(Double(T).squareRoot().rounded(.up))))
+    }
+
+    private var bytesAtOnce: Double { 8 * 1024 * 1024 }
 }
 
 /// A block of samples on its way forward. `s` numbers the samples in the block and `b` those in the trace.
@@ -89,8 +104,8 @@ protocol BackwardBlock {
     func load(_ s: Int, checkpoint: Int)
     /// Recomputes the synapses after every one of `steps`; they are zeros before step t where `reset(t)`.
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool)
-    /// Keeps the synapses after `count` steps of the replay.
-    func save(_ s: Int, checkpoint: Int, after count: Int)
+    /// Keeps the synapses after `steps`, which begin the replay.
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>)
 
     /// The gradients for the state after the last step, zeros where an array is missing.
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?)
@@ -102,8 +117,8 @@ protocol BackwardBlock {
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients)
     /// The gradients for the input of step t; of a slice, added to those of the ones before.
     func leave(_ s: Int, gradX: UnsafeMutablePointer<Number>?)
-    /// Drops what would pass a reset.
-    func reset(_ s: Int)
+    /// Drops what would pass the reset before step t.
+    func reset(_ s: Int, t: Int, origin: Int)
     /// On to the step that the last pass has ended.
     func turn(_ s: Int)
     /// The gradients for the state before step 0.

@@ -1,0 +1,115 @@
+/// A block of samples of linear feed-forward neurons on its way back.
+struct STPNLinearBackward<Number: Real>: BackwardBlock {
+    typealias Cell = STPNLinear<Number>
+    typealias Gradients = Cell.Gradients
+    typealias Pointer = UnsafeMutablePointer<Number>
+
+    private let cell: Cell
+    private let parameters: Cell.Parameters
+    private let trace: Cell.Trace
+    private let F: LinearMemoryAdjoint<Number>
+    private let gradA: Pointer  // (samples, steps, Hp)
+    private let gradX: Pointer  // (samples, Kp)
+    /// The most of a segment
+    private let steps: Int
+
+    init(
+        _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Parameters, _ trace: Cell.Trace, samples: Int,
+        steps: Int, segments: Int
+    ) {
+        (self.cell, self.parameters, self.trace, self.steps) = (cell, parameters, trace, steps)
+        F = LinearMemoryAdjoint(
+            &arena, parameters.decays, samples: samples, rows: cell.H, width: cell.Kp, lead: 0, reads: 1,
+            segments: segments)
+        gradA = arena.take(Number.self, samples, steps, cell.Hp)
+        gradX = arena.take(Number.self, samples, cell.Kp)
+    }
+
+    // MARK: F before a segment
+
+    func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) { F.load(s, state(0), columns: cell.K) }
+    func load(_ s: Int, checkpoint: Int) { F.load(s, checkpoint: checkpoint) }
+
+    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+        F.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
+    }
+
+    func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
+        let (post, pre) = updates(b, origin: steps.lowerBound, count: steps.count)
+        F.save(s, checkpoint: checkpoint, post: post, pre: pre)
+    }
+
+    /// h_t and x_t of steps of a segment
+    private func updates(_ b: Int, origin: Int, count: Int) -> (post: RowMatrix<Number>, pre: RowMatrix<Number>) {
+        let (row, Hp, Kp) = (trace.row(b, origin), cell.Hp, cell.Kp)
+        return (
+            RowMatrix(rows: trace.h + row &* Hp, stride: Hp, count: count, width: Hp),
+            RowMatrix(rows: trace.x + row &* Kp, stride: Kp, count: count, width: Kp)
+        )
+    }
+
+    // MARK: Going back
+
+    func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
+        F.begin(s, gradFinal: gradFinal(0), columns: cell.K)
+    }
+
+    /// (5), of which nothing but h_t and x_t is a step's own, and the activation.
+    func fireAdjoint(
+        _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
+    ) {
+        let (step, H, Hp) = (t &- origin, cell.H, cell.Hp)
+        let h = trace.h + trace.row(b, t) &* Hp
+        let (gradA, gradX) = (gradA(s, step), gradX + s * cell.Kp)
+        gradA.zero(Hp)
+        gradX.zero(cell.Kp)
+        if let gradY {
+            gradY.prefetch(-2 &* H, H)
+            gradA.add(gradY, H)
+        }
+        let (post, pre) = updates(b, origin: origin, count: step &+ 1)
+        F.updateAdjoint(
+            s, step: step, post: post, pre: pre, gradPost: gradA, gradPre: gradX, gradients.rates)
+        cell.description.activation.adjoint(h, gradA, width: Hp)
+    }
+
+    private func gradA(_ s: Int, _ step: Int) -> Pointer { gradA + (s &* steps &+ step) &* cell.Hp }
+
+    func pass<P: Phase, let N: Int>(
+        _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
+    ) {
+        guard P.reads else { return }
+        for i in 0..<N { readAdjoint(s + i, b + i, t, origin, gradients) }
+        parameters.input.addAdjoint(
+            gradA(s, t &- origin), stride: steps &* cell.Hp, samples: N, to: gradX + s * cell.Kp)
+        guard t == origin else { return }
+        for i in 0..<N { endSegment(s + i, b + i, t, gradients) }
+    }
+
+    /// F x_t of (2)
+    private func readAdjoint(_ s: Int, _ b: Int, _ t: Int, _ origin: Int, _ gradients: Gradients) {
+        let step = t &- origin
+        let (post, pre) = updates(b, origin: origin, count: step &+ 1)
+        F.key(s, step: step).copy(pre.rows + step &* cell.Kp, cell.Kp)
+        F.gradRead(s, step: step).copy(gradA(s, step), cell.Hp)
+        F.readAdjoint(
+            s, step: step, post: post, pre: pre, gradKey: gradX + s * cell.Kp, gradients.rates)
+    }
+
+    /// What is summed over a segment at once, when its first step t was gone through.
+    private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
+        gradients.input.add(gradA(s, 0), trace.x + trace.row(b, t) * cell.Kp, steps: F.steps(s))
+        F.endAdjoint(s, gradients.rates)
+        if t > 0 { _ = F.begin(s) }
+    }
+
+    func leave(_ s: Int, gradX: Pointer?) { gradX?.copy(self.gradX + s * cell.Kp, cell.K) }
+    func reset(_ s: Int, t: Int, origin: Int) { F.reset(s, step: t - origin) }
+    func turn(_ s: Int) {}
+
+    func end(_ s: Int, gradState: (Int) -> Pointer?) {
+        guard let target = gradState(0) else { return }
+        let gradF = F.begin(s)
+        for j in 0..<cell.H { (target + j * cell.K).copy(gradF + j * cell.Kp, cell.K) }
+    }
+}
