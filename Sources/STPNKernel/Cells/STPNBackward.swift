@@ -19,6 +19,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let scale: Pointer  // (samples, Hp): of F̃ in this step
     private let postUnit: Pointer  // (samples, Hp): the factor of W + X in the derivative of the norm in "post"
     private let postFactor: Pointer  // (samples, Hp): as gradNorm, of the norm in "post" where it is that of the layer
+    private let factors: Pointer  // (4, samples): of one row
     private let gradA: Pointer  // (Hp): of one sample
     private let activation: Pointer  // (Hp): a of one sample
     private let hebb: RowSums<Number>  // (samples, Hp)
@@ -45,6 +46,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         scale = arena.take(Number.self, n, Hp)
         postUnit = arena.take(Number.self, n, Hp)
         postFactor = arena.take(Number.self, n, Hp)
+        factors = arena.take(Number.self, 4, n)
         gradA = arena.take(Number.self, Hp)
         activation = arena.take(Number.self, Hp)
         hebb = RowSums(&arena, rows: n * Hp)
@@ -261,13 +263,19 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     v: trace.v + now &* Kp, u: trace.u + before &* Kp, rowStride: trace.slots &* Kp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
                     scale: scale)
+                Samples<N>.forEach { i in
+                    let sj = (s &+ i) &* Hp &+ j
+                    block.factors[i] = block.gradDot[sj]
+                    block.factors[N &+ i] = block.gradNorm[sj]
+                    block.factors[2 &* N &+ i] = scale[i]
+                    block.factors[3 &* N &+ i] = row.h[i]
+                }
                 let adjoint = STPNAdjointRow<Number, N>(
                     row: row, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
                     gradV: block.gradV + s &* Kp, gradU: block.gradU + s &* Kp, gradRowStride: Kp,
                     gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
                     gradGamma: gradients.gamma + j &* Kp,
-                    gradDot: InlineArray { i in block.gradDot[(s &+ i) &* Hp &+ j] },
-                    gradNorm: InlineArray { i in block.gradNorm[(s &+ i) &* Hp &+ j] },
+                    factors: block.factors,
                     postUnit: InlineArray { i in R.dividesAfter ? block.postUnit[(s &+ i) &* Hp &+ j] : 0 },
                     postFactor: acrossRows ? InlineArray { i in block.postFactor[(s &+ i) &* Hp &+ j] } : nil)
                 let sums = adjoint.retreat(R.self, P.self)

@@ -1,19 +1,12 @@
 import CPlatform
 
-/// a·b + c in one rounding where the instruction set has it; two roundings elsewhere, where the fused form would be a
-/// call of libm for every element.
-@inline(__always)
-func fma<V: SIMD>(_ a: V, _ b: V, _ c: V) -> V where V.Scalar: FloatingPoint {
-    #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
-    return c.addingProduct(a, b)
-    #else
-    return c + a * b
-    #endif
-}
+/// a·b + c
+@_transparent
+func fma<V: SIMD>(_ a: V, _ b: V, _ c: V) -> V where V.Scalar: Real, V.Scalar.Lanes == V { V.Scalar.fma(a, b, c) }
 
-@inline(__always)
-func fma<V: SIMD>(_ a: V, _ b: V.Scalar, _ c: V) -> V where V.Scalar: FloatingPoint {
-    fma(a, V(repeating: b), c)
+@_transparent
+func fma<V: SIMD>(_ a: V, _ b: V.Scalar, _ c: V) -> V where V.Scalar: Real, V.Scalar.Lanes == V {
+    V.Scalar.fma(a, V(repeating: b), c)
 }
 
 /// |v|, and NaN where v is NaN.
@@ -118,19 +111,6 @@ extension UnsafeMutablePointer where Pointee: Real {
         }
         while i < count {
             self[i] += source[i]
-            i &+= 1
-        }
-    }
-
-    /// Adds a number to the first `count` elements, a vector at a time.
-    func add(_ number: Pointee, _ count: Int) {
-        var i = 0
-        while i &+ Pointee.Lanes.scalarCount <= count {
-            store(lanes(i) + number, i)
-            i &+= Pointee.Lanes.scalarCount
-        }
-        while i < count {
-            self[i] += number
             i &+= 1
         }
     }

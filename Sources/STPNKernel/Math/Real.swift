@@ -26,6 +26,10 @@ protocol Real: SIMDNumber {
     /// 2 to the power of each element, which is a whole number in the exponent's range.
     static func powerOfTwo(_ n: Lanes) -> Lanes
 
+    /// a·b + c in one rounding where the instruction set has it; two roundings elsewhere, where the fused form would be a
+    /// call of libm for every element.
+    static func fma(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
+
     /// The sums of the four quarters of a vector, element by element: the first step of a horizontal sum.
     static func quarterSums(_ v: Lanes) -> SIMD4<Self>
 
@@ -73,6 +77,14 @@ extension Float: Real {
         return cut.replacing(with: -bound, where: cut .< -bound)
     }
 
+    @_transparent static func fma(_ a: FloatLanes, _ b: FloatLanes, _ c: FloatLanes) -> FloatLanes {
+        #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
+        return stpn_platform_fma_floats(a, b, c)
+        #else
+        return c + a * b
+        #endif
+    }
+
     @inline(__always) static func powerOfTwo(_ n: FloatLanes) -> FloatLanes {
         // Adding 1.5·2²³ leaves the whole number in the low bits of the significand; the exponent's bias joins it there.
         let shifter: Float = 12_582_912 + 127
@@ -112,6 +124,14 @@ extension Double: Real {
     static func clip(_ v: DoubleLanes, _ bound: DoubleLanes) -> DoubleLanes {
         let cut = v.replacing(with: bound, where: bound .< v)
         return cut.replacing(with: -bound, where: cut .< -bound)
+    }
+
+    @_transparent static func fma(_ a: DoubleLanes, _ b: DoubleLanes, _ c: DoubleLanes) -> DoubleLanes {
+        #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
+        return stpn_platform_fma_doubles(a, b, c)
+        #else
+        return c + a * b
+        #endif
     }
 
     @inline(__always) static func powerOfTwo(_ n: DoubleLanes) -> DoubleLanes {

@@ -201,12 +201,12 @@ struct STPNAdjointColumns<T: Real, let N: Int> {
     private func read<R: STPNRule>(
         _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, w: V, lambda: V, gW: inout V, gLambda: inout V
     ) -> V {
-        let given = ReadAdjoint(
-            weight: w, lambda: lambda, v: V(repeating: columns.v[i &* columns.rowStride &+ k]), gradDot: gradDot[i],
-            gradNorm: gradNorm[i], scale: columns.scale[i])
         let target = gradV + i &* columns.count &* L
         var gV = target.lanes(k &* L)
-        let before = readAdjoint(x, g, given, weight: &gW, lambda: &gLambda, v: &gV, R.self, T.self)
+        let before = readAdjoint(
+            x, g, weight: w, lambda: lambda, v: V(repeating: columns.v[i &* columns.rowStride &+ k]),
+            gradDot: gradDot[i], gradNorm: gradNorm[i], scale: columns.scale[i], gradWeight: &gW, gradLambda: &gLambda,
+            gradV: &gV, R.self, T.self)
         target.store(gV, k &* L)
         return before
     }

@@ -24,9 +24,10 @@ struct STPNAdjointRow<T: Real, let N: Int> {
     let gradWeight: UnsafeMutablePointer<T>
     let gradLambda: UnsafeMutablePointer<T>
     let gradGamma: UnsafeMutablePointer<T>
-    /// Of the step that began: the gradient for the dot product, and that for the norm over the norm.
-    let gradDot: InlineArray<N, T>
-    let gradNorm: InlineArray<N, T>
+    /// Of each sample: of the step that began, the gradient for the dot product and that for the norm over the norm, then the
+    /// scale and h of the row. In memory, from which a vector of the same number is made where it is used: there are more of them
+    /// than registers.
+    let factors: UnsafePointer<T>  // (4, N)
     /// With "post": the derivative of n over W + X, g / ‖W + X‖
     let postUnit: InlineArray<N, T>
     /// With "post" and a norm of the whole layer: the factor of W + X in the gradient, which the rows have in common.
@@ -83,12 +84,13 @@ extension STPNAdjointRow {
     private func readAdjoint<R: STPNRule>(
         _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, w: V, lambda: V, gW: inout V, gLambda: inout V
     ) -> V {
-        let given = ReadAdjoint(
-            weight: w, lambda: lambda, v: (row.v + i &* row.rowStride).lanes(k), gradDot: V(repeating: gradDot[i]),
-            gradNorm: V(repeating: gradNorm[i]), scale: V(repeating: row.scale[i]))
         let target = gradV + i &* gradRowStride
         var gV = target.lanes(k)
-        let before = STPNKernel.readAdjoint(x, g, given, weight: &gW, lambda: &gLambda, v: &gV, R.self, T.self)
+        let before = STPNKernel.readAdjoint(
+            x, g, weight: w, lambda: lambda, v: (row.v + i &* row.rowStride).lanes(k),
+            gradDot: V(repeating: factors[i]),
+            gradNorm: V(repeating: factors[N &+ i]), scale: V(repeating: factors[2 &* N &+ i]), gradWeight: &gW,
+            gradLambda: &gLambda, gradV: &gV, R.self, T.self)
         target.store(gV, k)
         return before
     }
@@ -100,7 +102,7 @@ extension STPNAdjointRow {
         let target = gradU + i &* gradRowStride
         var gU = target.lanes(k)
         let masked = STPNKernel.updateAdjoint(
-            x, g, u: (row.u + i &* row.rowStride).lanes(k), h: V(repeating: row.h[i]), learningRate: gamma,
+            x, g, u: (row.u + i &* row.rowStride).lanes(k), h: V(repeating: factors[3 &* N &+ i]), learningRate: gamma,
             bound: V(repeating: row.clamp), gamma: &gGamma, hebb: &sums.hebb[i], gradU: &gU, R.self, T.self)
         target.store(gU, k)
         return masked

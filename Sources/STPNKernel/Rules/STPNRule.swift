@@ -79,42 +79,32 @@ func updated<T: Real, R: STPNRule>(
 }
 
 /// G = W + F, with F = scale · X where "post" divides
-@inline(__always)
+@_transparent
 func effective<T: Real, R: STPNRule>(_ x: T.Lanes, weight: T.Lanes, scale: T.Lanes, _: R.Type, _: T.Type) -> T.Lanes {
     R.dividesAfter ? fma(x, scale, weight) : weight + x
 }
 
-/// What the adjoint of a read is given, beside X between two steps and the gradient for X after the step that began.
-struct ReadAdjoint<V> {
-    let weight: V
-    let lambda: V
-    let v: V
-    /// The gradient for the dot product, and the factor of G in the gradient through the norm
-    let gradDot: V
-    let gradNorm: V
-    /// Of the step that began: its F̃ = scale · X
-    let scale: V
-}
-
-/// From GX after the step to GF before it: (7) F̃ in the update, (3) G in the dot product, (2) G in the norm.
-@inline(__always)
+/// From GX after the step to GF before it: (7) F̃ in the update, (3) G in the dot product, (2) G in the norm. X is the state
+/// between the two steps, `g` the gradient for it after the step that began, whose F̃ = scale · X; `gradDot` the gradient for the
+/// dot product, `gradNorm` the factor of G in the gradient through the norm. Adds to the gradients for W, Λ and v.
+@_transparent
 func readAdjoint<T: Real, R: STPNRule>(
-    _ x: T.Lanes, _ g: T.Lanes, _ given: ReadAdjoint<T.Lanes>, weight: inout T.Lanes, lambda: inout T.Lanes,
-    v: inout T.Lanes, _: R.Type, _: T.Type
+    _ x: T.Lanes, _ g: T.Lanes, weight: T.Lanes, lambda: T.Lanes, v: T.Lanes, gradDot: T.Lanes, gradNorm: T.Lanes,
+    scale: T.Lanes, gradWeight: inout T.Lanes, gradLambda: inout T.Lanes, gradV: inout T.Lanes, _: R.Type, _: T.Type
 ) -> T.Lanes {
-    let G = effective(x, weight: given.weight, scale: given.scale, R.self, T.self)
-    var gG = given.v * given.gradDot
-    if R.normalizes { gG = fma(G, given.gradNorm, gG) }
-    weight += gG
-    v = fma(G, given.gradDot, v)
+    let G = effective(x, weight: weight, scale: scale, R.self, T.self)
+    let dotted = v * gradDot
+    let gG = R.normalizes ? fma(G, gradNorm, dotted) : dotted
+    gradWeight += gG
+    gradV = fma(G, gradDot, gradV)
     // Both Λ F̃ = Λ · scale · X and, with "pre", the gradient for X take g · scale.
-    let scaled = R.dividesBefore || R.dividesAfter ? g * given.scale : g
-    lambda = fma(scaled, x, lambda)
-    return fma(R.dividesBefore ? scaled : g, given.lambda, gG)
+    let scaled = R.dividesBefore || R.dividesAfter ? g * scale : g
+    gradLambda = fma(scaled, x, gradLambda)
+    return fma(R.dividesBefore ? scaled : g, lambda, gG)
 }
 
 /// From GF to GX, both after the update: (7) the clip; gathers what (6) D passes on.
-@inline(__always)
+@_transparent
 func updateAdjoint<T: Real, R: STPNRule>(
     _ x: T.Lanes, _ g: T.Lanes, u: T.Lanes, h: T.Lanes, learningRate: T.Lanes, bound: T.Lanes, gamma: inout T.Lanes,
     hebb: inout T.Lanes, gradU: inout T.Lanes, _: R.Type, _: T.Type
