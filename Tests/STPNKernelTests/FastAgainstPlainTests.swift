@@ -36,7 +36,9 @@ let fastImplementations = available.filter { $0 != .plain }
     }
 
     /// So many steps that the way back recomputes them in segments.
-    @Test(arguments: ["stpn clamp=0.5", "stpn normalize=post clamp=0.5", "modulated kind=modul", "fast_weights", "hebbff"])
+    @Test(arguments: [
+        "stpn clamp=0.5", "stpn normalize=post clamp=0.5", "modulated kind=modul", "fast_weights", "hebbff",
+    ])
     func segments(_ text: String) throws {
         let input = try RunInput.random(Variant(text), B: 5, T: 800, I: 3, H: 17, resets: true, seed: 7)
         // Along so many steps rounding errors grow more than in the golden cases, which have 33 at most.

@@ -152,6 +152,19 @@ def test_nan_flows_as_in_the_plain_one(variant: str, dtype: str, implementation:
         array[place] = before
 
 
+def test_a_decay_whose_powers_overflow_leaves_zeros_alone(implementation: str) -> None:
+    cell = stpn_swift.FastWeights(2, 40, dtype="float32", seed=0)
+    cell.params["weight_lambda"][...] = 5
+    cell.params["weight_gamma"][...] = 0
+    x = np.ones((1, 100, 2), "float32")
+    cell.implementation = "plain"
+    expected, state = cell(x)
+    cell.implementation = implementation
+    y, final = cell(x)
+    golden.assert_close(y, expected, "y", SLACK)
+    assert_same(final["F"], state["F"])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_reset_ends_nan_and_infinity(value: float, variant: str, dtype: str, implementation: str) -> None:
     cell, data = problem(variant, dtype)

@@ -21,6 +21,7 @@ from variants import lively_parameters
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 Config = dict[str, Any]
+Configs = st.SearchStrategy[Config]
 
 FAST = [name for name, available, _ in _kernel.implementations() if available and name != "plain"]
 
@@ -55,6 +56,13 @@ OPTIONS: dict[str, dict[str, list[Any]]] = {
     },
 }
 
+# The same of cells whose synapses are a linear memory: the fast kernel takes many of their steps at a time.
+LINEAR_MEMORIES: dict[str, dict[str, list[Any]]] = {
+    "stpn": {name: values[:1] for name, values in OPTIONS["stpn"].items()}
+    | {name: OPTIONS["stpn"][name] for name in ("bias", "activation")}
+    | {"plasticity_shape": ["scalar"]},
+    **{cell: OPTIONS[cell] for cell in ("hebbff", "fast_weights")},
+}
 
 # What a call leaves out: an argument, or an entry of one.
 ABSENT = [
@@ -88,15 +96,24 @@ def contradictions(config: Config) -> set[str]:
     return wrong
 
 
-def one_of_each(choices: Mapping[str, Sequence[Any]]) -> st.SearchStrategy[Config]:
+def one_of_each(choices: Mapping[str, Sequence[Any]]) -> Configs:
     return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in choices.items()})
 
 
-def configs(largest: int) -> st.SearchStrategy[Config]:
-    """Configs of cells up to a size, most of them of STPN, which has the most options."""
+def sized(options: Mapping[str, Mapping[str, Sequence[Any]]], largest: int) -> dict[str, Configs]:
+    """Of each cell its configs up to a size."""
     sizes = dict.fromkeys(("input_size", "hidden_size"), range(1, largest + 1))
-    cells = {cell: one_of_each({"cell": [cell], **options, **sizes}) for cell, options in OPTIONS.items()}
+    return {cell: one_of_each({"cell": [cell], **values, **sizes}) for cell, values in options.items()}
+
+
+def configs(largest: int) -> Configs:
+    """Most of them of STPN, which has the most options."""
+    cells = sized(OPTIONS, largest)
     return st.sampled_from([*cells, *["stpn"] * 4]).flatmap(cells.__getitem__)
+
+
+def linear_memories(largest: int) -> Configs:
+    return st.one_of(*sized(LINEAR_MEMORIES, largest).values())
 
 
 @given(configs(3))
@@ -143,16 +160,18 @@ def rate(config: Config, K: int) -> float:
 
 
 @st.composite
-def problems(draw: st.DrawFn, size: int, batch: int, time: int) -> Problem:
-    """Problems up to a size."""
-    config = draw(configs(size))
+def problems(draw: st.DrawFn, configs: Configs, batch: int, times: Sequence[int]) -> Problem:
+    """Problems up to a batch, the simplest time first."""
+    config = draw(configs)
     config |= {option: CONSISTENT[option] for option in contradictions(config)}
     cell = cell_from_config(config, dtype="float64")
-    call = draw(one_of_each({"B": range(1, batch + 1), "T": [*range(1, time + 1), 0], "absent": ABSENT}))
+    sizes = {"B": range(1, batch + 1), "T": times}
+    call = draw(one_of_each({**sizes, "absent": ABSENT, "resets": [0.3, 0.02]}))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     K = config["input_size"] + config["hidden_size"]
     cell.params.update(lively_parameters(cell, random, rate(config, K)))
     arrays = draw_arrays(random, cell, call["B"], call["T"])
+    arrays["resets"] = random.random((call["B"], call["T"])) < call["resets"]
     for name in call["absent"]:
         argument, _, entry = name.partition(" ")
         if entry:
@@ -192,14 +211,14 @@ def shaken(problem: Problem) -> Problem:
     return Problem(cell, shake(problem.call))
 
 
-def test_every_implementation_computes_what_the_plain_one_does() -> None:
+def check_every_implementation(problems: st.SearchStrategy[Problem]) -> None:
     """Within 1e-11, where inputs that are a few roundings off change what the plain one computes by less than
     1e-12: another order of sums does as much, so no implementation can promise better. Few draws are more
     sensitive, by recurrence, a small norm or a gate at its edge.
     """
     drawn, left_out = 0, 0
 
-    @given(problems(size=40, batch=9, time=12), st.sampled_from(FAST), st.integers(1, 3))
+    @given(problems, st.sampled_from(FAST), st.integers(1, 3))
     def check(problem: Problem, implementation: str, threads: int) -> None:
         nonlocal drawn, left_out
         drawn += 1
@@ -211,7 +230,16 @@ def test_every_implementation_computes_what_the_plain_one_does() -> None:
         assert max(errors.values()) < 1e-11, errors
 
     check()
-    assert left_out < 0.05 * drawn
+    assert left_out < 0.05 * drawn, (left_out, drawn)
+
+
+def test_every_implementation_computes_what_the_plain_one_does() -> None:
+    check_every_implementation(problems(configs(40), batch=9, times=[*range(1, 13), 0]))
+
+
+def test_linear_memories_over_many_chunks() -> None:
+    """Chunks are of 16 to 64 steps, the longer ones in cells of more than 24 neurons and inputs."""
+    check_every_implementation(problems(linear_memories(32), batch=5, times=range(17, 151)))
 
 
 def test_gradients_are_the_slopes_of_the_loss() -> None:
@@ -241,7 +269,7 @@ def test_gradients_are_the_slopes_of_the_loss() -> None:
         array[...] = at
         return (above - below) / (2 * h)
 
-    @given(problems(size=7, batch=3, time=6))
+    @given(problems(configs(7), batch=3, times=[*range(1, 7), 0]))
     def check(problem: Problem) -> None:
         nonlocal directions, kinks
         gradients = problem.results("plain")

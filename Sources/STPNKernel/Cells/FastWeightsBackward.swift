@@ -146,7 +146,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
         gradients.input.add(gradZ(s, 0), trace.v + trace.row(b, t) * cell.Kp, steps: A.steps(s))
         A.endAdjoint(s, gradients.rates)
-        if t > 0 { _ = A.begin(s) }
+        if t > 0 { A.finish(s) }
     }
 
     func leave(_ s: Int, gradX: Pointer?) {
@@ -166,7 +166,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         let (H, Hp) = (cell.H, cell.Hp)
         gradState(FastWeights.State.h.rawValue)?.copy(gradH + s * Hp, H)
         guard let target = gradState(FastWeights.State.A.rawValue) else { return }
-        let gradA = A.begin(s)
+        let gradA = A.finish(s)
         for j in 0..<H { (target + j * H).copy(gradA + j * Hp, H) }
     }
 }

@@ -62,7 +62,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
             let a = trace.a + at * Hp
             a.copy(z + s * Hp, Hp)
             if inner > 0 {
-                if A.isHuge(hidden) { _ = A.end(s) }
+                if A.isHuge(hidden) { A.layOut(s) }
                 A.read(s, hidden, to: a)
                 if wantsEnergy { A.addEnergy(s, hidden, to: energy + s * Hp) }
             }
@@ -82,7 +82,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         let (H, Hp) = (cell.H, cell.Hp)
         state(FastWeights.State.h.rawValue)?.copy(hidden + s * Hp, H)
         guard let target = state(FastWeights.State.A.rawValue) else { return }
-        let A = A.end(s)
+        let A = A.layOut(s)
         for j in 0..<H { (target + j * H).copy(A + j * Hp, H) }
     }
 }

@@ -54,7 +54,8 @@ struct STPNLinear<Number: Real>: FastCell {
 
     func trace(_ arena: inout Arena, samples: Int, slots: Int) -> Trace {
         Trace(
-            slots: slots, x: arena.take(Number.self, samples, slots, Kp), h: arena.take(Number.self, samples, slots, Hp))
+            slots: slots, x: arena.take(Number.self, samples, slots, Kp), h: arena.take(Number.self, samples, slots, Hp)
+        )
     }
 
     var traceHoldsEnd: Bool { false }

@@ -100,7 +100,7 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
         gradients.input.add(gradA(s, 0), trace.x + trace.row(b, t) * cell.Kp, steps: F.steps(s))
         F.endAdjoint(s, gradients.rates)
-        if t > 0 { _ = F.begin(s) }
+        if t > 0 { F.finish(s) }
     }
 
     func leave(_ s: Int, gradX: Pointer?) { gradX?.copy(self.gradX + s * cell.Kp, cell.K) }
@@ -109,7 +109,7 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
 
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         guard let target = gradState(0) else { return }
-        let gradF = F.begin(s)
+        let gradF = F.finish(s)
         for j in 0..<cell.H { (target + j * cell.K).copy(gradF + j * cell.Kp, cell.K) }
     }
 }

@@ -55,7 +55,7 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
 
     /// (W + F) x_t + b as the equations have it: W x_t and F x_t alone may be infinite, and of opposite signs.
     private func readLaidOut(_ s: Int, _ x: UnsafePointer<Number>, to a: Pointer) {
-        let (F, W) = (F.end(s), parameters.input.rows)
+        let (F, W) = (F.layOut(s), parameters.input.rows)
         for j in 0..<cell.H {
             let row = j * cell.Kp
             a[j] = (0..<cell.K).reduce(parameters.input.bias[j]) { $0 + (W[row + $1] + F[row + $1]) * x[$1] }
@@ -72,7 +72,7 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
 
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         guard let target = state(0) else { return }
-        let F = F.end(s)
+        let F = F.layOut(s)
         for j in 0..<cell.H { (target + j * cell.K).copy(F + j * cell.Kp, cell.K) }
     }
 }

@@ -77,7 +77,8 @@ struct DenseGradient<T: Real> {
         for step in 0..<steps { bias.add(gradZ + step * Hp, Hp) }
     }
 
-    /// Adds up neuron j of the parts, in their order, and writes it to `weight` (H,K) and `bias` (H).
+    /// Adds up neuron j of the parts, in their order, and writes it to `bias` (H), and to `weight` (H,K) with all the neurons of
+    /// a vector where j is its first.
     static func writeSum(of parts: [DenseGradient], row j: Int, weight: Pointer?, bias: Pointer?) {
         STPNKernel.writeSum(of: parts, 1, to: bias.map { $0 + j }) { $0.bias + j }
         let (lanes, H, Hp, K) = (T.Lanes.scalarCount, parts[0].H, parts[0].Hp, parts[0].K)

@@ -7,7 +7,9 @@
 /// the backward pass needs is small. Ba et al. (2016) name this form; in chunks it is that of linear attention.
 enum LinearMemory {
     /// How many updates make a chunk: few where M is small, and so is read quickly.
-    static func chunk<T: Real>(rows: Int, columns: Int, _: T.Type) -> Int { min(64, 2 * padded(min(rows, columns), T.self)) }
+    static func chunk<T: Real>(rows: Int, columns: Int, _: T.Type) -> Int {
+        min(64, 2 * padded(min(rows, columns), T.self))
+    }
 }
 
 /// λ and γ to the powers that updates of a chunk have when it is read, from the oldest update to the newest, behind which
@@ -15,7 +17,9 @@ enum LinearMemory {
 struct Decays<T: Real> {
     /// The most updates of a chunk
     let chunk: Int
-    private let weights: UnsafeMutablePointer<T>  // (chunk + one vector): γ λ^a of the update that is followed by a others
+    private let finite: UnsafeMutablePointer<Int>  // (1): so many updates have finite factors
+    // Arrays of the factors of updates, with zeros behind for as much as a vector; a is how many updates follow.
+    private let weights: UnsafeMutablePointer<T>  // (chunk + one vector): γ λ^a
     private let gammaSlopes: UnsafeMutablePointer<T>  // (chunk + one vector): its derivative for γ
     private let lambdaSlopes: UnsafeMutablePointer<T>  // (chunk + one vector): and for λ
     private let powers: UnsafeMutablePointer<T>  // (chunk + 1): λⁿ
@@ -23,6 +27,7 @@ struct Decays<T: Real> {
 
     init(_ arena: inout Arena, chunk: Int) {
         self.chunk = chunk
+        finite = arena.take(Int.self, 1)
         weights = arena.take(T.self, chunk + T.rowUnit)
         gammaSlopes = arena.take(T.self, chunk + T.rowUnit)
         lambdaSlopes = arena.take(T.self, chunk + T.rowUnit)
@@ -45,7 +50,12 @@ struct Decays<T: Real> {
             gammaSlopes[at] = powers[later]
             lambdaSlopes[at] = gamma * powerSlopes[later]
         }
+        finite[0] = (1...chunk).first { !(powers[$0].isFinite && weights[chunk - $0].isFinite) }.map { $0 - 1 } ?? chunk
     }
+
+    /// The most updates that are not laid out: fewer than a chunk where λⁿ overflows, which times a 0 would be NaN, and none
+    /// where γ is infinite.
+    var limit: Int { finite[0] }
 
     /// Of M₀ after n updates
     func power(_ n: Int) -> T { powers[n] }

@@ -81,8 +81,10 @@ struct LinearMemoryAdjoint<T: Real> {
         readsEnd[s] = steps * reads
         var start = 0
         for step in 0..<steps {
-            if reset(step) { start = step }
-            if step == 0 && reset(step) { isZero[s] = true }
+            if reset(step) {
+                start = step
+                if step == 0 { isZero[s] = true }
+            }
             starts[s * decays.chunk + step] = start
         }
     }
@@ -191,8 +193,9 @@ struct LinearMemoryAdjoint<T: Real> {
         }
     }
 
-    /// The gradient for M₀, (H,Kp), which is that for M at the end of the segment before.
-    func begin(_ s: Int) -> Pointer {
+    /// The gradient for M₀, (H,Kp), which from here on is that for M at the end of the segment before.
+    @discardableResult
+    func finish(_ s: Int) -> Pointer {
         let gradM = gradM + s * size()
         if gradIsZero[s] { gradM.zero(size()) } else { gradM.scale(decays.power(count[s]), size()) }
         gradIsZero[s] = false

@@ -49,7 +49,7 @@ struct LinearMemoryForward<T: Real> {
 
     /// Adds an update. `wantsEnergy`: also to what `addEnergy` reads.
     func update(_ s: Int, post p: UnsafePointer<T>, pre q: UnsafePointer<T>, wantsEnergy: Bool) {
-        if count[s] == decays.chunk { _ = end(s) }
+        if count[s] >= max(1, decays.limit) { layOut(s) }
         let at = s &* decays.chunk &+ count[s]
         (post + at &* Hp).copy(p, Hp)
         (pre + at &* Kp).copy(q, Kp)
@@ -58,6 +58,7 @@ struct LinearMemoryForward<T: Real> {
             let (p, q) = (updates(post, Hp, at, 1), updates(pre, Kp, at, 1))
             decays.advance(current(s), rows: H, post: p, pre: q, scaled: scaled)
         }
+        if decays.limit == 0 || isHuge(p, Hp) || isHuge(q, Kp) { layOut(s) }
     }
 
     /// Where M after the last update stands, from M₀ on.
@@ -84,10 +85,12 @@ struct LinearMemoryForward<T: Real> {
         target.add(products, times: decays.power(n), width: H)
     }
 
-    /// The products of a huge k with the q overflow, or are infinite, where those with the rows of M are not: p may be 0. M
-    /// that is laid out (`end`) has no such products.
-    func isHuge(_ k: UnsafePointer<T>) -> Bool {
-        !(UnsafeMutablePointer(mutating: k).dot(k, Kp) < T.greatestFiniteMagnitude.squareRoot())
+    /// A read of what is not laid out multiplies the key with every q, and may overflow where M k does not, because a p is 0,
+    /// or find infinite products of opposite signs.
+    func isHuge(_ k: UnsafePointer<T>) -> Bool { isHuge(k, Kp) }
+
+    private func isHuge(_ row: UnsafePointer<T>, _ width: Int) -> Bool {
+        !(UnsafeMutablePointer(mutating: row).dot(row, width) < T.greatestFiniteMagnitude.squareRoot())
     }
 
     /// Adds Σ |W + M| k² of every row to `target` (H), with W (H,Kp) or without it.
@@ -105,7 +108,8 @@ struct LinearMemoryForward<T: Real> {
     }
 
     /// Lays out M, (H,Kp), which is M₀ of the updates to come.
-    func end(_ s: Int) -> Pointer {
+    @discardableResult
+    func layOut(_ s: Int) -> Pointer {
         let (M, first, n) = (M + s * size(), s &* decays.chunk, count[s])
         if isZero[s] { M.zero(size()) }
         decays.advance(M, rows: H, post: updates(post, Hp, first, n), pre: updates(pre, Kp, first, n), scaled: scaled)

@@ -1,5 +1,5 @@
-/// How many samples a pass over the synapses takes together, each load of a parameter serving them all: 1 or 4. Also of
-/// other things that are taken together, 2 of them as well.
+/// How many samples a pass over the synapses takes together, each load of a parameter serving them all: 1 or 4. Also how
+/// many vectors of a row: 1, 2 or 4.
 enum Samples<let count: Int> {
     /// Calls `body` for every sample, written out: as a loop the compiler keeps what belongs to a sample in memory instead
     /// of registers.

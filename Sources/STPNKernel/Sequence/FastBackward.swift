@@ -20,8 +20,11 @@ extension FastSequence {
 
     /// The steps whose recomputation gives the synapses that a segment needs.
     private func replayed(_ segment: Int) -> Range<Int> {
-        max(0, segment * stepsPerSegment - (cell.endsStepBefore ? 1 : 0))..<steps(segment).upperBound
+        max(0, segment * stepsPerSegment - stepsInFront)..<steps(segment).upperBound
     }
+
+    /// Replayed with a segment: the step before, if the first pass of the segment ends it.
+    private var stepsInFront: Int { cell.endsStepBefore ? 1 : 0 }
 
     struct BackwardScratch {
         /// One for each group.
@@ -32,10 +35,10 @@ extension FastSequence {
 
     func backwardScratch(_ arena: inout Arena, _ tape: FastTape<C>) -> BackwardScratch {
         let gradients = (0..<groups).map { _ in cell.gradients(&arena) }
+        let steps = min(T, stepsPerSegment + stepsInFront)
         let blocks = (0..<threads).map { _ in
             cell.backwardBlock(
-                &arena, tape.parameters, tape.trace, samples: blockSize, steps: min(T, stepsPerSegment + (cell.endsStepBefore ? 1 : 0)),
-                segments: segments)
+                &arena, tape.parameters, tape.trace, samples: blockSize, steps: steps, segments: segments)
         }
         return BackwardScratch(gradients: gradients, blocks: blocks)
     }
