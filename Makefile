@@ -46,8 +46,12 @@ demo: $(VENV)/.demo ## install, and train a network on associative retrieval (AR
 
 test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
 
-bench: $(VENV)/.test ## measure against PyTorch (ARGS="--json new.json --compare old.json")
+bench: $(VENV)/.bench $(BUILD)/limits ## measure against PyTorch and JAX (ARGS="--json new.json --compare old.json")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+$(BUILD)/limits: benchmarks/limits.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -march=native $(WARNINGS) -pthread $< -o $@
 
 # Tests.
 
@@ -124,6 +128,11 @@ $(VENV)/.test: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@echo 'installing stpn_swift and what its tests need into $(VENV)'
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
+	@echo 'installing stpn_swift and what its benchmarks need into $(VENV)'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check,bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean: ## remove all that was built; runs/ stays
 	rm -rf $(VENV) $(BUILD) .build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -58,14 +58,21 @@ class Cell(nn.Module, ABC):
     def step(self, x_t: Tensor, h: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
         """h and F after a step with the inputs x_t (B,I)."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def initial_state(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """h and F for the batch of x."""
         h = x.new_zeros(x.shape[0], self.hidden_size)
-        F = x.new_zeros(x.shape[0], self.hidden_size, self.plastic_size)
+        return h, x.new_zeros(x.shape[0], self.hidden_size, self.plastic_size)
+
+    def named(self, h: Tensor, F: Tensor) -> dict[str, Tensor]:
+        return {"h": h, "F": F} if self.recurrent else {"F": F}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        h, F = self.initial_state(x)
         y = []
         for x_t in x.unbind(1):
             h, F = self.step(x_t, h, F)
             y.append(h)
-        return torch.stack(y, 1), {"h": h, "F": F} if self.recurrent else {"F": F}
+        return torch.stack(y, 1), self.named(h, F)
 
 
 class STPN(Cell):

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import stpn_swift
 import torch
 
-from .peers import Peer
+from .peers import Peer, renew_threads, work_of
 from .rows import Row
 
 # Seconds before a peer's turn, for the threads of the one before: those of PyTorch go on spinning for a while
 # and would take the other cores from whoever comes next.
 PAUSE = 0.02
-# Timed calls of a peer in its turn, after one that is not timed: that one finds the caches filled by another.
+# Timed calls of a peer in its turn, and milliseconds that they take, both at least; after a call that is not
+# timed: that one finds the caches filled by another.
 CALLS_IN_TURN = 3
-LONG_TURN = 100.0  # milliseconds after which a turn has no further call
-MIN_TURNS = 10
+TURN = 5.0
+# Milliseconds above which a call fills the caches itself, and is the turn's only one.
+LONG_CALL = 100.0
+MIN_TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,19 @@ class Timing:
     calls: int
 
 
-def set_threads(threads: int) -> None:
-    """For every library that is measured."""
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """So many threads for every library that is measured, on so many cores: JAX makes a thread for each core
+    that it may use, and has no other limit."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(cores)[:threads])
     torch.set_num_threads(threads)
     stpn_swift.set_num_threads(threads)
+    renew_threads()
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def time_call(call: Callable[[], object]) -> float:
@@ -52,25 +66,35 @@ def summary(times: list[float]) -> Timing:
 
 def take_turn(call: Callable[[], object]) -> list[float]:
     time.sleep(PAUSE)
-    call()
-    times = [time_call(call)]
-    while len(times) < CALLS_IN_TURN and sum(times) < LONG_TURN:
+    first = time_call(call)
+    if first > LONG_CALL:
+        return [first]
+    times: list[float] = []
+    end = time.perf_counter() + TURN / 1e3
+    while len(times) < CALLS_IN_TURN or time.perf_counter() < end:
         times.append(time_call(call))
     return times
 
 
-def measure(row: Row, peers: dict[str, Peer], seconds: float) -> dict[str, Timing]:
-    """Times all peers in turn, for so many seconds and MIN_TURNS turns at least."""
-    calls = {name: peer.forward if row.work == "forward" else peer.train for name, peer in peers.items()}
-    times: dict[str, list[float]] = {name: [] for name in calls}
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Without garbage collection."""
     gc.collect()
     gc.disable()
     try:
+        yield
+    finally:
+        gc.enable()
+
+
+def measure(row: Row, peers: dict[str, Peer], seconds: float) -> dict[str, Timing]:
+    """Times all peers in turn, for so many seconds and MIN_TURNS turns at least."""
+    calls = {name: work_of(peer, row) for name, peer in peers.items()}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    with undisturbed():
         turns, end = 0, time.perf_counter() + seconds
         while turns < MIN_TURNS or time.perf_counter() < end:
             for name, call in calls.items():
                 times[name] += take_turn(call)
             turns += 1
-    finally:
-        gc.enable()
     return {name: summary(values) for name, values in times.items()}

@@ -1,12 +1,15 @@
 """Who is measured: the same network by each library, written as its users would write it well.
 
-A peer is set up with a problem, in its precision, and then called many times: `forward` and `train` do one
-piece of work each and return what there is to compare, as NumPy arrays or tensors. To add a peer, write its
-class and its line in PEERS. Peers of one family have the same name up to a comma.
+A peer is set up with a problem, in its precision, and then called many times: `forward`, `train` and `step`
+do one piece of work each and return what there is to compare, as arrays of its library. The caller has
+gradients enabled in PyTorch for `train` alone. To add a peer, write its class and its line in PEERS. Peers of
+one family have the same name up to a comma.
 """
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import eager
-from .problem import Arrays, Problem
+from .problem import Array, Problem
 from .rows import Row
 
 # Of torch.compile.
@@ -32,21 +35,31 @@ class Peer(Protocol):
     def train(self) -> dict[str, Any]:
         """y, the final state, and the gradients of all parameters."""
 
+    def step(self) -> tuple[Any, dict[str, Any]]:
+        """y and the state after one more step, each with the inputs of the problem's first."""
 
-def as_arrays(results: dict[str, Any]) -> Arrays:
-    return {
-        key: value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        for key, value in results.items()
-    }
+
+Peers = dict[str, Callable[[Problem], Peer]]
+
+
+def work_of(peer: Peer, row: Row) -> Callable[[], object]:
+    """The call that does the row's work."""
+    return {"training step": peer.train, "forward": peer.forward, "single step": peer.step}[row.work]
+
+
+def as_array(value: Any) -> Array:
+    return value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 class NumPyPeer:
-    """stpn_swift through its NumPy API."""
+    """stpn_swift through its NumPy API, by the fastest or a named implementation."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, implementation: str | None = None) -> None:
         self.cell = stpn_swift.cell_from_config(problem.row.config, dtype=str(problem.x.dtype))
         self.cell.params.update(problem.params)
+        self.cell.implementation = implementation
         self.x, self.grad_y = problem.x, problem.grad_y
+        self.x_t, self.state = problem.x[:, 0].copy(), self.cell.initial_state(problem.row.B)
 
     def forward(self) -> dict[str, Any]:
         y, state = self.cell(self.x)
@@ -56,6 +69,9 @@ class NumPyPeer:
         y, state, tape = self.cell.forward(self.x)
         grads = self.cell.backward(tape, self.grad_y)
         return {"y": y, **state, **grads.params}
+
+    def step(self) -> tuple[Any, dict[str, Any]]:
+        return self.cell.step(self.x_t, self.state), self.state
 
 
 class TorchPeer:
@@ -67,10 +83,10 @@ class TorchPeer:
             for name, parameter in self.module.named_parameters():
                 parameter.copy_(torch.from_numpy(problem.params[name]))
         self.x, self.grad_y = torch.from_numpy(problem.x), torch.from_numpy(problem.grad_y)
+        self.x_t = self.x[:, 0].contiguous()
 
     def forward(self) -> dict[str, Any]:
-        with torch.no_grad():
-            y, state = self.module(self.x)
+        y, state = self.module(self.x)
         return {"y": y, **state}
 
     def train(self) -> dict[str, Any]:
@@ -85,42 +101,53 @@ class TorchModulePeer(TorchPeer):
     """stpn_swift through its PyTorch module."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, stpn_swift.torch.cell_from_config(problem.row.config))
+        self.cell = stpn_swift.torch.cell_from_config(problem.row.config)
+        super().__init__(problem, self.cell)
+        zeros = self.cell.initial_state(problem.row.B)
+        self.state = {name: tensor.to(self.x.dtype) for name, tensor in zeros.items()}
+
+    def step(self) -> tuple[Any, dict[str, Any]]:
+        return self.cell.step(self.x_t, self.state), self.state
 
 
 class EagerPeer(TorchPeer):
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, eager.cell_from_config(problem.row.config))
+    def __init__(self, problem: Problem, read: eager.Read = eager.read_by_sum) -> None:
+        self.cell = eager.cell_from_config(problem.row.config, read)
+        super().__init__(problem, self.cell)
+        self.h, self.F = self.cell.initial_state(self.x_t)
+
+    def step(self) -> tuple[Any, dict[str, Any]]:
+        self.h, self.F = self.cell.step(self.x_t, self.h, self.F)
+        return self.h, self.cell.named(self.h, self.F)
 
 
-class EagerBmmPeer(TorchPeer):
+class EagerBmmPeer(EagerPeer):
     """Every read as a batched matrix product."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, eager.cell_from_config(problem.row.config, eager.read_by_bmm))
+        super().__init__(problem, eager.read_by_bmm)
 
 
-class CompiledStepPeer(TorchPeer):
+class CompiledStepPeer(EagerPeer):
     """A step by torch.compile, in a Python loop over time."""
 
     def __init__(self, problem: Problem) -> None:
-        cell = eager.cell_from_config(problem.row.config)
-        compiled = torch.compile(cell.step, backend=BACKEND, fullgraph=True, dynamic=False)
-        cell.step = compiled  # type: ignore[method-assign]
-        super().__init__(problem, cell)
+        super().__init__(problem)
+        compiled = torch.compile(self.cell.step, backend=BACKEND, fullgraph=True, dynamic=False)
+        self.cell.step = compiled  # type: ignore[method-assign]
 
 
-class CompiledSequencePeer(TorchPeer):
+class CompiledSequencePeer(EagerPeer):
     """The loop over time unrolled and compiled as a whole: best for a few steps. 50 took minutes to compile,
     and trained slower than compiled steps with every cell."""
 
     def __init__(self, problem: Problem) -> None:
-        cell = eager.cell_from_config(problem.row.config)
-        cell.compile(backend=BACKEND, fullgraph=True, dynamic=False)
-        super().__init__(problem, cell)
+        super().__init__(problem)
+        self.cell.compile(backend=BACKEND, fullgraph=True, dynamic=False)
 
 
 UNROLLED = "compiled PyTorch, sequence"
+CHECKPOINTED = "JAX, checkpoint"
 # The first is the one that the others are compared with.
 PEERS: dict[str, type[Peer]] = {
     "stpn_swift, NumPy": NumPyPeer,
@@ -133,8 +160,32 @@ PEERS: dict[str, type[Peer]] = {
 # Whose float64 results all others have to give: not our own.
 REFERENCE = "eager PyTorch"
 
+JAX = importlib.util.find_spec("jax") is not None
+if JAX:
+    from . import jax_peer
 
-def peers_of(row: Row, without: list[str], unroll: int) -> list[str]:
-    """The names of those for a row: that hold none of the texts; UNROLLED for so many steps at most."""
-    names = [name for name in PEERS if not any(text in name for text in without)]
-    return names if unroll >= row.T else [name for name in names if name != UNROLLED]
+    PEERS |= {"JAX": jax_peer.JaxPeer, CHECKPOINTED: jax_peer.CheckpointedJaxPeer}
+
+
+def renew_threads() -> None:
+    """Of JAX, which else keeps as many as it had at first; its arrays are lost."""
+    if JAX:
+        jax_peer.renew_threads()
+
+
+def by_implementation(name: str) -> Callable[[Problem], Peer]:
+    return lambda problem: NumPyPeer(problem, name)
+
+
+def peers_of(row: Row, without: list[str], unroll: int, implementations: list[str]) -> Peers:
+    """Those for a row that hold none of the texts, UNROLLED for so many steps at most; and, as families of
+    their own, ours by each of the implementations."""
+    unfit = set()
+    if unroll < row.T or row.work == "single step":
+        unfit.add(UNROLLED)
+    if row.work != "training step":
+        unfit.add(CHECKPOINTED)
+    fit: Peers = {name: peer for name, peer in PEERS.items() if name not in unfit}
+    for name in implementations:
+        fit[f"stpn_swift on {name}"] = by_implementation(name)
+    return {name: peer for name, peer in fit.items() if not any(text in name for text in without)}

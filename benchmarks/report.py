@@ -1,13 +1,11 @@
-"""What is said of it: the header, a table as it grows, a JSON file, and a comparison with an earlier one."""
+"""What is said of it: the header, tables as they grow, ratios, and a comparison with an earlier run."""
 
 from __future__ import annotations
 
-import json
-import math
+import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ import numpy as np
 import stpn_swift
 import torch
 
-from .measure import Timing
-from .rows import Row
+from .limits import Limits
+from .peers import JAX
+from .results import Entry, Results, family
 
-FORMAT = 1
 # The load average above which other processes are at work.
 BUSY = 0.5
 
@@ -34,20 +32,17 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def environment() -> dict[str, Any]:
     return {
         "machine": processor(),
-        "cores": usable_cores(),
+        "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
         "load": round(os.getloadavg()[0], 2),
         "implementation": stpn_swift.show_config("dicts")["implementation"],
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
+        "jax": importlib.metadata.version("jax") if JAX else "not installed, left out",
         "stpn_swift": stpn_swift.__version__,
     }
 
@@ -59,60 +54,81 @@ def header(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def entry(row: Row, threads: int, peer: str, timing: Timing) -> dict[str, Any]:
-    return {"row": row.name, "threads": threads, "peer": peer, **asdict(timing)}
+def duration(milliseconds: float) -> str:
+    if milliseconds < 1:
+        return f"{milliseconds * 1e3:.1f} µs"
+    return f"{milliseconds:.2f} ms" if milliseconds < 1e3 else f"{milliseconds / 1e3:.2f} s"
 
 
-def table(row: Row, threads: int, timings: dict[str, Timing]) -> str:
-    """One row: milliseconds with quartiles, and how many times as long as the first peer each takes."""
-    first = next(iter(timings.values()))
-    lines = [f"{row.name}, threads {threads}"]
-    for peer, t in timings.items():
-        spread = f"({t.first_quartile:.3f} to {t.third_quartile:.3f})"
-        ratio = t.median / first.median
-        lines.append(f"  {peer:<27}{t.median:>9.3f} ms  {spread:<26}x{ratio:<8.2f}{t.calls} calls")
+def megabytes(count: float) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def limits_line(threads: int, limits: Limits | None) -> str:
+    if limits is None:
+        return f"limits, threads {threads}: build/limits is not there (make builds it), left out"
+    return (
+        f"limits, threads {threads}: {limits.multiply_adds / 1e9:.0f} billion multiply-adds of float32 and "
+        f"{limits.bytes_read / 1e9:.0f} GB read from memory a second"
+    )
+
+
+def title(entry: Entry) -> str:
+    return f"{entry['row']}, threads {entry['threads']}"
+
+
+def table(entries: list[Entry]) -> str:
+    """One row: times with quartiles, how many times as long as the first peer each takes, how long its first
+    result took, which for some is to compile; and of ours what they make use of."""
+    lines = [title(entries[0])]
+    for e in entries:
+        spread = f"({duration(e['first_quartile'])} to {duration(e['third_quartile'])})"
+        ratio = e["median"] / entries[0]["median"]
+        line = (
+            f"  {e['peer']:<27}{duration(e['median']):>10}  {spread:<26}x{ratio:<8.2f}"
+            f"{e['calls']:>6} calls, first {duration(e['first_result'] * 1e3)}"
+        )
+        for name in ("multiply_adds", "bandwidth"):
+            if name in e:
+                line += f", {e[name]:.0%} of {name.replace('_', '-')}"
+        lines.append(line)
     return "\n".join(lines)
 
 
-def ratios(entries: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each row: how many times as long as the fastest peer of the first family the fastest of each
-    other one takes."""
-    rows: dict[tuple[str, int], dict[str, float]] = {}
-    for e in entries:
-        families = rows.setdefault((e["row"], e["threads"]), {})
-        family = e["peer"].partition(",")[0]
-        families[family] = min(e["median"], families.get(family, math.inf))
-    for (row, threads), families in rows.items():
-        (first, time), *others = families.items()
-        compared = "".join(f"   {family} x{other / time:.2f}" for family, other in others)
-        yield f"{row}, threads {threads}: {first} {time:.3f} ms{compared}"
+def ratios(results: Results) -> Iterator[str]:
+    """A line for each row: the fastest peer of the first family, and how many times as long the fastest of
+    each other one takes."""
+    for entries in results.by_row():
+        row, threads = entries[0]["row"], entries[0]["threads"]
+        families = dict.fromkeys(family(entry["peer"]) for entry in entries)
+        first, *others = (best for name in families if (best := results.best(row, name, threads)))
+        compared = "".join(f"   {e['peer']} x{e['median'] / first['median']:.2f}" for e in others)
+        yield f"{title(first)}: {first['peer']} {duration(first['median'])}{compared}"
 
 
-def write(path: Path, facts: dict[str, Any], entries: list[dict[str, Any]]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(
-        json.dumps({"format": FORMAT, **facts, "results": entries}, indent=1) + "\n", encoding="utf-8"
+def memory_line(entry: Entry) -> str:
+    size = entry["bytes"]
+    said = "not measured, as it may need too much" if size is None else megabytes(size)
+    return f"{title(entry)}, {entry['peer']:<27} beyond inputs and outputs: {said}"
+
+
+def neighbour_line(e: Entry) -> str:
+    idle = e["idle"]
+    return (
+        f"{title(e)}, {e['peer']:<20} idle {duration(idle)} (at most x{e['idle_longest'] / idle:.1f}), "
+        f"beside a busy process x{e['median'] / idle:.2f}, 99 % within x{e['percentile_99'] / idle:.2f}, "
+        f"at most x{e['longest'] / idle:.1f}, of {e['calls']} calls"
     )
-    partial.replace(path)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The results of an earlier run."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT}, got {content.get('format')!r}")
-    results: list[dict[str, Any]] = content["results"]
-    return results
-
-
-def comparison(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each result that both have: the time now as a fraction of the earlier one."""
+def comparison(earlier: list[Entry], now: list[Entry]) -> Iterator[str]:
+    """A line for each time that both have: now as a fraction of the earlier one."""
     key = ("row", "threads", "peer")
     before = {tuple(e[k] for k in key): e for e in earlier}
     for e in now:
         if old := before.get(tuple(e[k] for k in key)):
             ratio = e["median"] / old["median"]
             yield (
-                f"{e['row']}, threads {e['threads']}, {e['peer']:<27}"
-                f"{old['median']:>9.3f} → {e['median']:>8.3f} ms  x{ratio:.2f}"
+                f"{title(e)}, {e['peer']:<27}"
+                f"{duration(old['median']):>10} → {duration(e['median']):>10}  x{ratio:.2f}"
             )

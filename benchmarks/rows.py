@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Work = Literal["training step", "forward"]
+Work = Literal["training step", "forward", "single step"]
+Dtype = Literal["float32", "float64"]
 Config = dict[str, Any]
 
 FORWARD: Config = {"cell": "stpn", "recurrent": False}
@@ -34,7 +35,7 @@ class Row:
     """A piece of work of one of CELLS at one size: B batch, I input_size, H hidden_size, T time steps.
 
     A training step is the forward pass and the backward pass to all parameters; a forward pass alone keeps
-    nothing for one.
+    nothing for one. A single step goes on from the state that the one before it left, as in a rollout.
     """
 
     work: Work
@@ -43,34 +44,68 @@ class Row:
     I: int  # noqa: E741
     H: int
     T: int
+    dtype: Dtype = "float32"
 
     @property
     def name(self) -> str:
-        return f"{self.work} {self.cell} B {self.B} I {self.I} H {self.H} T {self.T}"
+        name = f"{self.work} {self.cell} B {self.B} I {self.I} H {self.H} T {self.T}"
+        return name if self.dtype == "float32" else f"{name} {self.dtype}"
 
     @property
     def config(self) -> Config:
         return {**CELLS[self.cell], "input_size": self.I, "hidden_size": self.H}
 
+    @property
+    def trains(self) -> bool:
+        return self.work == "training step"
+
+
+Size = tuple[int, int, int, int]  # B, I, H, T
+
+# Associative retrieval as published, and larger work of the same kind.
+RETRIEVAL: Size = (128, 37, 11, 9)
+SIZES: tuple[Size, ...] = (RETRIEVAL, (128, 37, 100, 9), (512, 20, 55, 20), (64, 64, 64, 50))
+LARGE: tuple[Size, ...] = ((32, 128, 256, 32), (8, 256, 1024, 8))
+# Pong from its pixels: an agent and sixteen, a step and twenty.
+PONG: tuple[Size, ...] = tuple((B, 2592, 64, T) for B in (1, 16) for T in (1, 20))
+FEEDFORWARD = SIZES[2:]
+IN_FLOAT64 = SIZES[1:3]
+# The hidden sizes of the paper's maze, where I is 17.
+MAZE = {
+    "STPNR pre": 55,
+    "STPNR pre, scalar": 55,
+    "STPNR post": 55,
+    "STPNF output": 76,
+    "STPNF pre": 76,
+    "STPNF none": 76,
+    "STPNF output, scalar": 181,
+    "STPNF pre, scalar": 181,
+    "STPNF none, scalar": 181,
+    "HebbFF": 181,
+    "FastWeights": 55,
+    "Modulated": 73,
+}
+BATCHES = (1, 16, 512)
+# An agent in the maze.
+ROLLOUT = Row("single step", "STPNR pre", 1, 17, 55, 1)
+
+
+def sequences(cell: str, sizes: tuple[Size, ...], dtype: Dtype = "float32") -> tuple[Row, ...]:
+    """A training step and a forward pass of each size."""
+    works: tuple[Work, ...] = ("training step", "forward")
+    return tuple(Row(work, cell, *size, dtype) for size in sizes for work in works)
+
 
 ROWS = (
-    # Associative retrieval as published, and with a larger network.
-    Row("training step", "STPNR pre", 128, 37, 11, 9),
-    Row("forward", "STPNR pre", 128, 37, 11, 9),
-    Row("training step", "STPNR pre", 128, 37, 100, 9),
-    Row("forward", "STPNR pre", 128, 37, 100, 9),
-    # The models of the paper's maze and their sizes there, on a quarter of an episode. PyTorch keeps every F
-    # for the backward pass: up to 7 GB in the float64 check.
-    Row("training step", "STPNR pre", 512, 17, 55, 50),
-    Row("training step", "STPNR pre, scalar", 512, 17, 55, 50),
-    Row("training step", "STPNR post", 512, 17, 55, 50),
-    Row("training step", "STPNF output", 512, 17, 76, 50),
-    Row("training step", "STPNF pre", 512, 17, 76, 50),
-    Row("training step", "STPNF none", 512, 17, 76, 50),
-    Row("training step", "STPNF output, scalar", 512, 17, 181, 50),
-    Row("training step", "STPNF pre, scalar", 512, 17, 181, 50),
-    Row("training step", "STPNF none, scalar", 512, 17, 181, 50),
-    Row("training step", "HebbFF", 512, 17, 181, 50),
-    Row("training step", "FastWeights", 512, 17, 55, 50),
-    Row("training step", "Modulated", 512, 17, 73, 50),
+    *sequences("STPNR pre", SIZES + LARGE + PONG),
+    *sequences("STPNF pre", FEEDFORWARD),
+    *sequences("STPNR pre", IN_FLOAT64, "float64"),
+    *(Row("single step", "STPNR pre", B, 17, 55, 1) for B in BATCHES),
+    *(Row("single step", "STPNF pre", B, 17, 76, 1) for B in BATCHES),
+    *(Row("single step", "STPNR pre", B, 2592, 64, 1) for B in (1, 16)),
+    # The models of the maze on a quarter of an episode. PyTorch keeps every F for the backward pass: up to 7
+    # GB in the float64 check.
+    *(Row("training step", cell, 512, 17, H, 50) for cell, H in MAZE.items()),
 )
+# Whose memory is measured beside that of the training steps above: the maze's whole episode.
+EPISODE = Row("training step", "STPNR pre", 512, 17, 55, 200)
