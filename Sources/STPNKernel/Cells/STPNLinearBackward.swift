@@ -8,20 +8,16 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     private let parameters: Cell.Parameters
     private let trace: Cell.Trace
     private let F: LinearMemoryAdjoint<Number>
-    private let gradA: Pointer  // (samples, steps, Hp)
     private let gradX: Pointer  // (samples, Kp)
-    /// The most of a segment
-    private let steps: Int
 
     init(
         _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Parameters, _ trace: Cell.Trace, samples: Int,
         steps: Int, segments: Int
     ) {
-        (self.cell, self.parameters, self.trace, self.steps) = (cell, parameters, trace, steps)
+        (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         F = LinearMemoryAdjoint(
             &arena, parameters.decays, samples: samples, rows: cell.H, width: cell.Kp, lead: 0, reads: 1,
             segments: segments)
-        gradA = arena.take(Number.self, samples, steps, cell.Hp)
         gradX = arena.take(Number.self, samples, cell.Kp)
     }
 
@@ -60,7 +56,7 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     ) {
         let (step, H, Hp) = (t &- origin, cell.H, cell.Hp)
         let h = trace.h + trace.row(b, t) &* Hp
-        let (gradA, gradX) = (gradA(s, step), gradX + s * cell.Kp)
+        let (gradA, gradX) = (F.gradRead(s, step: step), gradX + s * cell.Kp)
         gradA.zero(Hp)
         gradX.zero(cell.Kp)
         if let gradY {
@@ -73,15 +69,13 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         cell.description.activation.adjoint(h, gradA, width: Hp)
     }
 
-    private func gradA(_ s: Int, _ step: Int) -> Pointer { gradA + (s &* steps &+ step) &* cell.Hp }
-
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
         guard P.reads else { return }
         for i in 0..<N { readAdjoint(s + i, b + i, t, origin, gradients) }
         parameters.input.addAdjoint(
-            gradA(s, t &- origin), stride: steps &* cell.Hp, samples: N, to: gradX + s * cell.Kp)
+            F.gradRead(s, step: t &- origin), stride: F.gradReadStride, samples: N, to: gradX + s * cell.Kp)
         guard t == origin else { return }
         for i in 0..<N { endSegment(s + i, b + i, t, gradients) }
     }
@@ -91,14 +85,13 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         let step = t &- origin
         let (post, pre) = updates(b, origin: origin, count: step &+ 1)
         F.key(s, step: step).copy(pre.rows + step &* cell.Kp, cell.Kp)
-        F.gradRead(s, step: step).copy(gradA(s, step), cell.Hp)
         F.readAdjoint(
             s, step: step, post: post, pre: pre, gradKey: gradX + s * cell.Kp, gradients.rates)
     }
 
     /// What is summed over a segment at once, when its first step t was gone through.
     private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
-        gradients.input.add(gradA(s, 0), trace.x + trace.row(b, t) * cell.Kp, steps: F.steps(s))
+        gradients.input.add(F.gradRead(s, step: 0), trace.x + trace.row(b, t) * cell.Kp, steps: F.steps(s))
         F.endAdjoint(s, gradients.rates)
         if t > 0 { F.finish(s) }
     }

@@ -114,10 +114,12 @@ struct LinearMemoryAdjoint<T: Real> {
         keys + index(s, step, read) &* Kp
     }
 
-    /// And where the gradient for M k does, (Hp).
+    /// And where the gradient for M k does, (Hp); those of the next step follow, and the next sample's after `gradReadStride`.
     func gradRead(_ s: Int, step: Int, _ read: Int = 0) -> Pointer {
         gradReads + index(s, step, read) &* Hp
     }
+
+    var gradReadStride: Int { decays.chunk &* reads &* Hp }
 
     private func index(_ s: Int, _ step: Int, _ read: Int) -> Int {
         (s &* decays.chunk &+ step) &* reads &+ read
