@@ -195,9 +195,9 @@ def differences(actual: Arrays, expected: Arrays) -> dict[str, float]:
     return {name: largest(actual[name], array) for name, array in expected.items()}
 
 
-def shaken(problem: Problem) -> Problem:
+def shaken(problem: Problem, seed: int) -> Problem:
     """The same with every number off by a few roundings."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
 
     def shake(value: Any) -> Any:
         if isinstance(value, dict):
@@ -209,6 +209,14 @@ def shaken(problem: Problem) -> Problem:
     cell = cell_from_config(problem.cell.config, dtype="float64")
     cell.params = shake(problem.cell.params)
     return Problem(cell, shake(problem.call))
+
+
+def sensitivity(problem: Problem, expected: Arrays) -> float:
+    """How much roundings of the inputs change what the plain one computes. Of three tries the largest: for a
+    gradient of one number a single one is at times small by luck.
+    """
+    tries = (differences(shaken(problem, seed).results("plain"), expected) for seed in range(3))
+    return max(max(one.values()) for one in tries)
 
 
 def check_every_implementation(problems: st.SearchStrategy[Problem]) -> None:
@@ -223,7 +231,7 @@ def check_every_implementation(problems: st.SearchStrategy[Problem]) -> None:
         nonlocal drawn, left_out
         drawn += 1
         expected = problem.results("plain")
-        sensitive = max(differences(shaken(problem).results("plain"), expected).values()) > 1e-12
+        sensitive = sensitivity(problem, expected) > 1e-12
         left_out += sensitive
         assume(not sensitive)
         errors = differences(problem.results(implementation, threads), expected)
