@@ -108,7 +108,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         for i in 0..<N { readAdjoint(s + i, b + i, t, origin, gradients) }
         let gradV = gradV + s * cell.Kp
         gradV.zero(N * cell.Kp)
-        parameters.input.addAdjoint(gradZ(s, t &- origin), stride: steps * cell.Hp, samples: N, to: gradV)
+        parameters.input.addAdjoint(gradZ(s, t &- origin), stride: steps * cell.Hp, rows: N, to: gradV)
         for i in 0..<N {
             updateAdjoint(s + i, b + i, t, origin, gradients)
             if t == origin { endSegment(s + i, b + i, t, gradients) }
@@ -149,7 +149,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         if t > 0 { A.finish(s) }
     }
 
-    func leave(_ s: Int, gradX: Pointer?) {
+    func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
         let v = gradV + s * cell.Kp
         gradX?.copy(v, cell.I)
         (gradH + s * cell.Hp).add(v + cell.I, cell.H)

@@ -31,7 +31,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         A.begin(s, state(FastWeights.State.A.rawValue), columns: cell.H)
     }
 
-    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
+    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
         let v = trace.v + trace.row(b, t) * cell.Kp
         v.copy(x, cell.I)
         (v + cell.K).zero(cell.Kp - cell.K)
@@ -47,7 +47,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
     ) {
         guard P.reads else { return }
         parameters.input.read(
-            trace.v + trace.row(b, t) * cell.Kp, stride: trace.slots * cell.Kp, samples: N, to: z + s * cell.Hp)
+            trace.v + trace.row(b, t) * cell.Kp, stride: trace.slots * cell.Kp, rows: N, to: z + s * cell.Hp)
         for i in 0..<N { readFastWeights(s + i, b + i, t, wantsEnergy: wantsEnergy) }
     }
 

@@ -263,7 +263,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         }
     }
 
-    func leave(_ s: Int, gradX: Pointer?) {
+    func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
         gradX?.copy(gradInput + s * cell.Ip, cell.I)
         (gradH + s * cell.Hp).copy(gradV + s * cell.Hp, cell.Hp)
     }

@@ -34,7 +34,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
         dot.zero(s * Hp, Hp)
     }
 
-    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
+    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
         (trace.x + trace.row(b, t) * cell.Ip).copyPadded(x, cell.I, cell.Ip)
     }
 

@@ -340,7 +340,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
 
     // MARK: From step to step
 
-    func leave(_ s: Int, gradX: Pointer?) {
+    func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
         let v = gradV + s * cell.Kp
         gradX?.copy(v, cell.I)
         let gradH = gradH + s * cell.Hp

@@ -54,7 +54,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         (postLength + s * cell.Hp).fill(-1, cell.Hp)
     }
 
-    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
+    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
         let v = trace.v + trace.row(b, t) * cell.Kp
         v.copy(x, cell.I)
         (v + cell.K).zero(cell.Kp - cell.K)

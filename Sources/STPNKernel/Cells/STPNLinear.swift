@@ -18,6 +18,7 @@ struct STPNLinear<Number: Real>: FastCell {
 
     var synapses: Int { H * Kp }
     var fusesSteps: Bool { true }
+    var samplesAtOnce: Int { 1 }
     var endsStepBefore: Bool { false }
     private var chunk: Int { LinearMemory.chunk(rows: H, columns: K, Number.self) }
     func stepsAtOnce(_ T: Int, samples: Int) -> Int { min(T, chunk) }

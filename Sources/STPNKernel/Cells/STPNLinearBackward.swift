@@ -8,7 +8,9 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     private let parameters: Cell.Parameters
     private let trace: Cell.Trace
     private let F: LinearMemoryAdjoint<Number>
-    private let gradX: Pointer  // (samples, Kp)
+    private let gradX: Pointer  // (samples, steps, Kp)
+    private let steps: Int
+    private var wantsGradX = true
 
     init(
         _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Parameters, _ trace: Cell.Trace, samples: Int,
@@ -18,7 +20,14 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         F = LinearMemoryAdjoint(
             &arena, parameters.decays, samples: samples, rows: cell.H, width: cell.Kp, lead: 0, reads: 1,
             segments: segments)
-        gradX = arena.take(Number.self, samples, cell.Kp)
+        self.steps = steps
+        gradX = arena.take(Number.self, samples, steps, cell.Kp)
+    }
+
+    func slice(_ index: Int, wantsGradX: Bool) -> Self {
+        var block = self
+        block.wantsGradX = wantsGradX
+        return block
     }
 
     // MARK: F before a segment
@@ -56,16 +65,15 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     ) {
         let (step, H, Hp) = (t &- origin, cell.H, cell.Hp)
         let h = trace.h + trace.row(b, t) &* Hp
-        let (gradA, gradX) = (F.gradRead(s, step: step), gradX + s * cell.Kp)
+        let (gradA, gradX) = (F.gradRead(s, step: step), gradX(s, step))
         gradA.zero(Hp)
-        gradX.zero(cell.Kp)
+        gradX?.zero(cell.Kp)
         if let gradY {
             gradY.prefetch(-2 &* H, H)
             gradA.add(gradY, H)
         }
         let (post, pre) = updates(b, origin: origin, count: step &+ 1)
-        F.updateAdjoint(
-            s, step: step, post: post, pre: pre, gradPost: gradA, gradPre: gradX, gradients.rates)
+        F.updateAdjoint(s, step: step, post: post, pre: pre, gradPost: gradA, gradPre: gradX, gradients.rates)
         cell.description.activation.adjoint(h, gradA, width: Hp)
     }
 
@@ -73,11 +81,15 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
         guard P.reads else { return }
-        for i in 0..<N { readAdjoint(s + i, b + i, t, origin, gradients) }
-        parameters.input.addAdjoint(
-            F.gradRead(s, step: t &- origin), stride: F.gradReadStride, samples: N, to: gradX + s * cell.Kp)
-        guard t == origin else { return }
-        for i in 0..<N { endSegment(s + i, b + i, t, gradients) }
+        for i in 0..<N {
+            readAdjoint(s + i, b + i, t, origin, gradients)
+            if t == origin { endSegment(s + i, b + i, t, gradients) }
+        }
+    }
+
+    /// That for x of a step of the segment, (Kp), where it is wanted.
+    private func gradX(_ s: Int, _ step: Int) -> Pointer? {
+        wantsGradX ? gradX + (s &* steps &+ step) &* cell.Kp : nil
     }
 
     /// F x_t of (2)
@@ -85,18 +97,23 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         let step = t &- origin
         let (post, pre) = updates(b, origin: origin, count: step &+ 1)
         F.key(s, step: step).copy(pre.rows + step &* cell.Kp, cell.Kp)
-        F.readAdjoint(
-            s, step: step, post: post, pre: pre, gradKey: gradX + s * cell.Kp, gradients.rates)
+        F.readAdjoint(s, step: step, post: post, pre: pre, gradKey: gradX(s, step), gradients.rates)
     }
 
     /// What is summed over a segment at once, when its first step t was gone through.
     private func endSegment(_ s: Int, _ b: Int, _ t: Int, _ gradients: Gradients) {
-        gradients.input.add(F.gradRead(s, step: 0), trace.x + trace.row(b, t) * cell.Kp, steps: F.steps(s))
+        let (gradA, steps) = (F.gradRead(s, step: 0), F.steps(s))
+        gradients.input.add(gradA, trace.x + trace.row(b, t) * cell.Kp, steps: steps)
+        if let gradX = gradX(s, 0) { parameters.input.addAdjoint(gradA, stride: cell.Hp, rows: steps, to: gradX) }
         F.endAdjoint(s, gradients.rates)
         if t > 0 { F.finish(s) }
     }
 
-    func leave(_ s: Int, gradX: Pointer?) { gradX?.copy(self.gradX + s * cell.Kp, cell.K) }
+    func leave(_ s: Int, t: Int, origin: Int, gradX target: Pointer?) {
+        guard t == origin, let target, let gradX = gradX(s, 0) else { return }
+        for step in 0..<F.steps(s) { (target + step * cell.K).copy(gradX + step * cell.Kp, cell.K) }
+    }
+
     func reset(_ s: Int, t: Int, origin: Int) { F.reset(s, step: t - origin) }
     func turn(_ s: Int) {}
 

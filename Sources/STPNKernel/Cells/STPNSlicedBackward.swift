@@ -39,7 +39,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         gradA = arena.take(Number.self, cell.width)
     }
 
-    func slice(_ index: Int) -> Self {
+    func slice(_ index: Int, wantsGradX: Bool) -> Self {
         var block = self
         block.slice = index
         return block
@@ -218,7 +218,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         }
     }
 
-    func leave(_ s: Int, gradX: Pointer?) {
+    func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
         guard let gradX else { return }
         for k in 0..<cell.K { gradSums.store(gradV.lanes((s * cell.K + k) * L), k) }
         gradSums.add(0, cell.K)

@@ -45,7 +45,7 @@ struct STPNSlicedForward<Number: Real>: ForwardBlock {
         (postLength + s * width).fill(-1, width)
     }
 
-    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>) {
+    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
         (trace.x + trace.row(b, t) * cell.K).copy(x, cell.K)
     }
 

@@ -20,6 +20,9 @@ extension Activation {
         }
     }
 
+    /// No a makes h large.
+    var isBounded: Bool { self == .tanh || self == .sigmoid }
+
     /// a (width) becomes h (width): rows of the fast kernel.
     func apply<T: Real>(_ a: UnsafePointer<T>, to h: UnsafeMutablePointer<T>, width: Int) {
         @inline(__always)

@@ -27,17 +27,17 @@ struct DenseLayer<T: Real> {
         self.bias.copyRows(bias, rows: 1, columns: H, width: Hp)
     }
 
-    /// z = W v + b: rows of v (Kp) lie `stride` apart, those of z follow each other.
-    func read(_ v: UnsafePointer<T>, stride: Int, samples: Int, to z: Pointer) {
-        for s in 0..<samples { (z + s &* Hp).copy(bias, Hp) }
+    /// z = W v + b: rows of v (K) lie `stride` apart, those of z (Hp) follow each other.
+    func read(_ v: UnsafePointer<T>, stride: Int, rows count: Int, to z: Pointer) {
+        for row in 0..<count { (z + row &* Hp).copy(bias, Hp) }
         RowMatrix(rows: columns, stride: Hp, count: K, width: Hp)
-            .addProduct(Factors(elements: v, rows: samples, row: stride, column: 1), to: z, stride: Hp)
+            .addProduct(Factors(elements: v, rows: count, row: stride, column: 1), to: z, stride: Hp)
     }
 
     /// From the gradients (Hp) for z, `stride` apart, to those for v (Kp), which are added and follow each other.
-    func addAdjoint(_ gradZ: UnsafePointer<T>, stride: Int, samples: Int, to gradV: Pointer) {
+    func addAdjoint(_ gradZ: UnsafePointer<T>, stride: Int, rows count: Int, to gradV: Pointer) {
         RowMatrix(rows: rows, stride: Kp, count: H, width: Kp)
-            .addProduct(Factors(elements: gradZ, rows: samples, row: stride, column: 1), to: gradV, stride: Kp)
+            .addProduct(Factors(elements: gradZ, rows: count, row: stride, column: 1), to: gradV, stride: Kp)
     }
 
     /// Σ |W| v² of every neuron, (H): what a read of W costs.

@@ -114,20 +114,18 @@ struct LinearMemoryAdjoint<T: Real> {
         keys + index(s, step, read) &* Kp
     }
 
-    /// And where the gradient for M k does, (Hp); those of the next step follow, and the next sample's after `gradReadStride`.
+    /// And where the gradient for M k does, (Hp); those of the next step follow.
     func gradRead(_ s: Int, step: Int, _ read: Int = 0) -> Pointer {
         gradReads + index(s, step, read) &* Hp
     }
-
-    var gradReadStride: Int { decays.chunk &* reads &* Hp }
 
     private func index(_ s: Int, _ step: Int, _ read: Int) -> Int {
         (s &* decays.chunk &+ step) &* reads &+ read
     }
 
-    /// From the gradient for M k to that for k (Kp), which is added.
+    /// From the gradient for M k to that for k (Kp), which is added, where it is wanted.
     func readAdjoint(
-        _ s: Int, step: Int, _ read: Int = 0, post p: RowMatrix<T>, pre q: RowMatrix<T>, gradKey: Pointer,
+        _ s: Int, step: Int, _ read: Int = 0, post p: RowMatrix<T>, pre q: RowMatrix<T>, gradKey: Pointer?,
         _ gradRates: RateGradient
     ) {
         let (at, seen) = (index(s, step, read), start(s, step)..<step &+ lead)
@@ -147,26 +145,28 @@ struct LinearMemoryAdjoint<T: Real> {
             sumLambda = fma(score * gradWeight, lambdaSlope.lanes(e), sumLambda)
             e &+= T.Lanes.scalarCount
         }
-        q[seen].addCombination(gradScore + target, to: gradKey)
+        if let gradKey { q[seen].addCombination(gradScore + target, to: gradKey) }
         gradRates.add(lambda: horizontalSum(sumLambda, T.self), gamma: horizontalSum(sumGamma, T.self))
         if isZero[s] || seen.lowerBound > 0 { return }
         column.zero(Kp)
         RowMatrix(rows: M + s &* size(), stride: Kp, count: H, width: Kp).addCombination(gradient, to: column)
-        gradKey.add(column, times: decays.power(seen.count), width: Kp)
+        gradKey?.add(column, times: decays.power(seen.count), width: Kp)
         gradRates.add(lambda: column.dot(key, Kp) * decays.powerSlope(seen.count), gamma: 0)
     }
 
-    /// Adds the gradients for p (Hp) and q (Kp) of a step's update, when all that see it were read.
+    /// Adds the gradients for p (Hp) and, where they are wanted, q (Kp) of a step's update, when all that see it were read.
     func updateAdjoint(
-        _ s: Int, step: Int, post p: RowMatrix<T>, pre q: RowMatrix<T>, gradPost: Pointer, gradPre: Pointer,
+        _ s: Int, step: Int, post p: RowMatrix<T>, pre q: RowMatrix<T>, gradPost: Pointer, gradPre: Pointer?,
         _ gradRates: RateGradient
     ) {
         let first = (step &+ 1 &- lead) &* reads
         let (at, seeing) = (index(s, 0, 0) &+ first, readsEnd[s] &- first)
         RowMatrix(rows: gradReads + at &* Hp, stride: Hp, count: seeing, width: Hp)
             .addCombination(weights + (at &* row &+ step), step: row, to: gradPost)
-        RowMatrix(rows: keys + at &* Kp, stride: Kp, count: seeing, width: Kp)
-            .addCombination(gradScore + (at &* row &+ step), step: row, to: gradPre)
+        if let gradPre {
+            RowMatrix(rows: keys + at &* Kp, stride: Kp, count: seeing, width: Kp)
+                .addCombination(gradScore + (at &* row &+ step), step: row, to: gradPre)
+        }
         if gradIsZero[s] { return }
         let (n, gradM) = (count[s] - step, gradM + s * size())
         let (p, q) = (p.rows + step * p.stride, q.rows + step * q.stride)
@@ -175,6 +175,7 @@ struct LinearMemoryAdjoint<T: Real> {
         gradPost.add(score, times: decays.weights(n)[0], width: H)
         let product = score.dot(UnsafeMutablePointer(mutating: p), H)
         gradRates.add(lambda: product * decays.lambdaSlopes(n)[0], gamma: product * decays.gammaSlopes(n)[0])
+        guard let gradPre else { return }
         column.zero(Kp)
         rows.addCombination(p, to: column)
         gradPre.add(column, times: decays.weights(n)[0], width: Kp)

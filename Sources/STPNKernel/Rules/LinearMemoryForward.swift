@@ -47,8 +47,10 @@ struct LinearMemoryForward<T: Real> {
         isFresh[s] = true
     }
 
-    /// Adds an update. `wantsEnergy`: also to what `addEnergy` reads.
-    func update(_ s: Int, post p: UnsafePointer<T>, pre q: UnsafePointer<T>, wantsEnergy: Bool) {
+    /// Adds an update. `postIsBounded`: p has no huge numbers, for sure. `wantsEnergy`: also to what `addEnergy` reads.
+    func update(
+        _ s: Int, post p: UnsafePointer<T>, postIsBounded: Bool = false, pre q: UnsafePointer<T>, wantsEnergy: Bool
+    ) {
         if count[s] >= max(1, decays.limit) { layOut(s) }
         let at = s &* decays.chunk &+ count[s]
         (post + at &* Hp).copy(p, Hp)
@@ -58,7 +60,7 @@ struct LinearMemoryForward<T: Real> {
             let (p, q) = (updates(post, Hp, at, 1), updates(pre, Kp, at, 1))
             decays.advance(current(s), rows: H, post: p, pre: q, scaled: scaled)
         }
-        if decays.limit == 0 || isHuge(p, Hp) || isHuge(q, Kp) { layOut(s) }
+        if decays.limit == 0 || !postIsBounded && isHuge(p, Hp) || isHuge(q, Kp) { layOut(s) }
     }
 
     /// Where M after the last update stands, from M₀ on.

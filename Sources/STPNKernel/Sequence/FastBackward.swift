@@ -53,9 +53,9 @@ extension FastSequence {
         parallelFor(groups, threads: threads) { group, slot in
             cell.zero(scratch.gradients[group])
             for block in blocks * group / groups..<blocks * (group + 1) / groups {
-                for slice in 0..<cell.slices {
-                    backward(
-                        samples(block), scratch.blocks[slot].slice(slice), scratch.gradients[group], buffers, tape)
+                for index in 0..<cell.slices {
+                    let slice = scratch.blocks[slot].slice(index, wantsGradX: buffers.grad_x != nil)
+                    backward(samples(block), slice, scratch.gradients[group], buffers, tape)
                 }
             }
         }
@@ -111,7 +111,7 @@ extension FastSequence {
                 }
             }
             for s in 0..<count {
-                block.leave(s, gradX: gradX.map { $0 + ((first + s) * T + t) * I })
+                block.leave(s, t: t, origin: origin, gradX: gradX.map { $0 + ((first + s) * T + t) * I })
                 if isReset(s, t) { block.reset(s, t: t, origin: origin) }
                 block.turn(s)
             }

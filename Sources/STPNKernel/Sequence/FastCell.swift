@@ -25,6 +25,9 @@ protocol FastCell {
     var synapses: Int { get }
     /// The update that ends a step and the read that begins the next can be one pass: nothing of other rows stands between.
     var fusesSteps: Bool { get }
+    /// The samples of a block, which share loads of the parameters: all of a `WholeBlock`, or one where what its steps leave
+    /// fills the nearest cache.
+    var samplesAtOnce: Int { get }
     /// The most steps that a backward block replays at a time, of T steps of `samples` samples.
     func stepsAtOnce(_ T: Int, samples: Int) -> Int
     /// A pass going back ends the step before, whose synapses are replayed too where its segment begins.
@@ -56,6 +59,7 @@ protocol FastCell {
 
 extension FastCell {
     var slices: Int { 1 }
+    var samplesAtOnce: Int { WholeBlock.count }
     var endsStepBefore: Bool { true }
 
     /// All where a block's states stay in the cache, else so many that the states in between and the beginnings of the
@@ -77,8 +81,8 @@ protocol ForwardBlock {
     func slice(_ index: Int) -> Self
     /// The state before step 0: zeros where an array is missing.
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?)
-    /// Lays out the input of step t.
-    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>)
+    /// Lays out the input of step t, behind which those of the other steps to come follow: `steps` in all.
+    func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int)
     /// Zeroes the state before step t.
     func reset(_ s: Int, _ b: Int, t: Int)
     /// Ends step t - 1 (where P updates) and begins step t (where P reads), for N samples from `s` and `b` on.
@@ -97,8 +101,8 @@ protocol BackwardBlock {
     associatedtype Number: Real
     associatedtype Gradients
 
-    /// The block with the neurons of a slice.
-    func slice(_ index: Int) -> Self
+    /// The block with the neurons of a slice; `wantsGradX`: those for the inputs have somewhere to go.
+    func slice(_ index: Int, wantsGradX: Bool) -> Self
     /// The synapses before the first step of a replay: those before step 0, or a checkpoint.
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?)
     func load(_ s: Int, checkpoint: Int)
@@ -115,8 +119,9 @@ protocol BackwardBlock {
     /// The adjoint of the forward block's pass. It may read the synapses before as well.
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients)
-    /// The gradients for the input of step t; of a slice, added to those of the ones before.
-    func leave(_ s: Int, gradX: UnsafeMutablePointer<Number>?)
+    /// The gradients for the input of step t; of a slice, added to those of the ones before. Those of the steps after it in
+    /// the replay follow, and can be written as late as when t is `origin`.
+    func leave(_ s: Int, t: Int, origin: Int, gradX: UnsafeMutablePointer<Number>?)
     /// Drops what would pass the reset before step t.
     func reset(_ s: Int, t: Int, origin: Int)
     /// On to the step that the last pass has ended.
@@ -130,7 +135,7 @@ extension ForwardBlock {
 }
 
 extension BackwardBlock {
-    func slice(_ index: Int) -> Self { self }
+    func slice(_ index: Int, wantsGradX: Bool) -> Self { self }
 }
 
 /// Writes the sum of arrays of `count` numbers, one of each part, in the order of the parts.

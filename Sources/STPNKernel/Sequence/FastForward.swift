@@ -79,7 +79,7 @@ extension FastSequence {
         for t in 0..<T {
             var someReset = false
             for s in 0..<count {
-                block.enter(s, place + s, t: t, x: x + ((first + s) * T + t) * I)
+                block.enter(s, place + s, t: t, x: x + ((first + s) * T + t) * I, steps: T - t)
                 if isReset(s, t) {
                     block.reset(s, place + s, t: t)
                     someReset = true

@@ -35,7 +35,7 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         states = cell.description.states
         S = states.reduce(0) { $0 + $1.shape.count }
         (B, T, I, H) = (batch, time, cell.description.inputSize, cell.description.hiddenSize)
-        blockSize = min(WholeBlock.count, max(1, batch))
+        blockSize = min(cell.samplesAtOnce, max(1, batch))
         let blocks = Self.blocks(batch, blockSize)
         let work = Double(batch) * Double(time) * Double(cell.synapses) * Double(cell.slices)
         self.threads = work < Self.workWorthAThread ? 1 : max(1, min(threads, blocks))
