@@ -67,8 +67,7 @@ class NumPyPeer:
 
     def train(self) -> dict[str, Any]:
         y, state, tape = self.cell.forward(self.x)
-        grads = self.cell.backward(tape, self.grad_y)
-        return {"y": y, **state, **grads.params}
+        return {"y": y, **state, **self.cell.backward_params(tape, self.grad_y)}
 
     def step(self) -> tuple[Any, dict[str, Any]]:
         return self.cell.step(self.x_t, self.state), self.state

@@ -286,6 +286,23 @@ def test_a_tape_remembers_the_forward_call(variant: str, implementation: str, da
     assert_same(gradients(spoil=True), gradients(spoil=False))
 
 
+def test_backward_params_are_those_of_backward(cell: Cell, data: dict[str, Any]) -> None:
+    gradients = (data["grad_y"], data["grad_state"])
+    expected = cell.backward(cell.forward(data["x"], data["state"])[2], *gradients)
+    assert_same(cell.backward_params(cell.forward(data["x"], data["state"])[2], *gradients), expected.params)
+
+
+def test_backward_params_refuses_what_backward_does(cell: Cell, data: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="tape: expected a Tape, got NoneType"):
+        cell.backward_params(None, data["grad_y"])  # type: ignore[arg-type]
+    tape = cell.forward(data["x"])[2]
+    with pytest.raises(ValueError, match="grad_y"):
+        cell.backward_params(tape, data["grad_y"][:, 1:])
+    cell.backward_params(tape, data["grad_y"])
+    with pytest.raises(ValueError, match="not used"):
+        cell.backward_params(tape, data["grad_y"])
+
+
 def test_a_tape_survives_a_refused_backward(cell: Cell, data: dict[str, Any]) -> None:
     tape = cell.forward(data["x"])[2]
     with pytest.raises(ValueError, match="grad_y"):

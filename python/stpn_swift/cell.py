@@ -253,47 +253,69 @@ class Cell:
             The tape is of another cell or was used before; an argument has another shape or other entries
             than the cell's.
         """
-        memory = self._take_memory(tape)
+        self._check_tape(tape)
+        grads = Grads(
+            np.empty((tape._batch, tape._time, self.input_size), self.dtype),
+            self._empty_state(tape._batch),
+            self._empty_params(),
+        )
+        self._backward(tape, grad_y, grad_state, *grads)
+        return grads
+
+    def backward_params(
+        self, tape: Tape, grad_y: Array | None, grad_state: dict[str, Any] | None = None
+    ) -> dict[str, Array]:
+        """The gradients for the parameters alone, which are `backward(...).params`, in less time: what a cell
+        needs that reads the data itself, from a state of zeros on.
+
+        Takes and refuses the same as `backward`.
+        """
+        self._check_tape(tape)
+        grad_params = self._empty_params()
+        self._backward(tape, grad_y, grad_state, None, None, grad_params)
+        return grad_params
+
+    def _empty_params(self) -> dict[str, Array]:
+        return {name: np.empty(shape, self.dtype) for name, shape, _, _ in self._kernel.parameters}
+
+    def _backward(
+        self,
+        tape: Tape,
+        grad_y: Array | None,
+        grad_final: dict[str, Any] | None,
+        grad_x: Array | None,
+        grad_state: State | None,
+        grad_params: dict[str, Array],
+    ) -> None:
+        """Fills the last three, as far as there are any."""
         try:
-            grads = self._backward(tape, memory, grad_y, grad_state)
+            memory = tape._memory.pop()
+        except IndexError:
+            message = "tape: expected one that was not used, got one that went through backward before"
+            raise ValueError(message) from None
+        try:
+            self._kernel.backward(
+                grad_x,
+                grad_params,
+                grad_state,
+                grad_y,
+                grad_final,
+                memory,
+                tape._batch,
+                tape._time,
+                self.threads,
+                tape._implementation,
+            )
         except BaseException:
             tape._memory.append(memory)
             raise
         self._spare.append(memory)
-        return grads
 
-    def _backward(
-        self, tape: Tape, memory: Array, grad_y: Array | None, grad_state: dict[str, Any] | None
-    ) -> Grads:
-        grads = Grads(
-            np.empty((tape._batch, tape._time, self.input_size), self.dtype),
-            self._empty_state(tape._batch),
-            {name: np.empty(shape, self.dtype) for name, shape, _, _ in self._kernel.parameters},
-        )
-        self._kernel.backward(
-            grads.x,
-            grads.params,
-            grads.state,
-            grad_y,
-            grad_state,
-            memory,
-            tape._batch,
-            tape._time,
-            self.threads,
-            tape._implementation,
-        )
-        return grads
-
-    def _take_memory(self, tape: Tape) -> Array:
+    def _check_tape(self, tape: Tape) -> None:
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: expected a Tape, got {type(tape).__name__}")
         if tape._kernel is not self._kernel:
             raise ValueError("tape: expected one that forward of this cell returned, got one of another cell")
-        try:
-            return tape._memory.pop()
-        except IndexError:
-            message = "tape: expected one that was not used, got one that went through backward before"
-            raise ValueError(message) from None
 
     def step(self, x_t: Array, state: State, out: Array | None = None, energy: Array | None = None) -> Array:
         """Runs one step in place, without gradients, for rollouts.

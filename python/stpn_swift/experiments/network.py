@@ -76,7 +76,7 @@ class SequenceClassifier:
         grad_h, grad_weight, grad_bias = linear_backward(grad_logits, h, self.parameters["readout.weight"])
         grad_y = np.zeros_like(y)
         grad_y[:, -1] = grad_h
-        for name, grad in self.cell.backward(tape, grad_y).params.items():
+        for name, grad in self.cell.backward_params(tape, grad_y).items():
             self._gradients[f"cell.{name}"][...] = grad
         self._gradients["readout.weight"][...] = grad_weight
         self._gradients["readout.bias"][...] = grad_bias
