@@ -61,28 +61,26 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let first = trace.row(b, steps.lowerBound)
-        for j in 0..<cell.H {
-            // E first: F needs what it was.
-            if cell.traces {
-                historyE.replay(s, j, steps: steps, reset: reset) { row, run in
+        // E first: F needs what it was.
+        if cell.traces {
+            historyE.replay(s, steps: steps, reset: reset) { run in
+                for j in 0..<cell.H {
+                    let row = historyE.row(s, j, 0)
                     forEachVector(
                         Number.self, width: cell.Hp,
                         TraceReplay(block: self, row: row, first: first, j: j, steps: run))
                 }
             }
-            historyF.replay(s, j, steps: steps, reset: reset) { row, run in
-                cell.description.withRule(
-                    Replay(
-                        block: self, row: row, E: cell.traces ? historyE.row(s, j, 0) : row, first: first, j: j,
-                        steps: run))
-            }
+        }
+        historyF.replay(s, steps: steps, reset: reset) { run in
+            cell.description.withRule(Replay(block: self, first: first, s: s, steps: run))
         }
     }
 
     /// One row of E through steps without a reset between them.
     private struct TraceReplay: VectorLoop {
         let block: ModulatedBackward
-        let row: Pointer  // (steps + 1, Hp)
+        let row: Pointer  // (steps + 1, Hp), stepStride apart
         /// The row of the trace of the first step
         let first: Int
         let j: Int
@@ -91,42 +89,46 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
             let (Hp, trace, eta) = (block.cell.Hp, block.trace, block.parameters.eta[0])
             let lanes = Number.Lanes.scalarCount
-            var e = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* Hp).lanes(k &+ $0 &* lanes) }
+            let stride = block.historyE.stepStride
+            var e = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* stride).lanes(k &+ $0 &* lanes) }
             for step in steps {
                 let at = (first &+ step) &* Hp
                 Samples<N>.forEach { i in
                     let k = k &+ i &* lanes
                     e[i] = ModulatedRow<Number, N>.traced(
                         e[i], u: (trace.previous + at).lanes(k), h: trace.h[at &+ j], eta: eta)
-                    (row + (step &+ 1) &* Hp).store(e[i], k)
+                    (row + (step &+ 1) &* stride).store(e[i], k)
                 }
             }
         }
     }
 
-    /// One row of F through steps without a reset between them.
+    /// F of a sample through steps without a reset between them.
     private struct Replay: ModulatedRulePass {
         let block: ModulatedBackward
-        let row: Pointer  // (steps + 1, Hp)
-        let E: Pointer  // (steps + 1, Hp)
         /// The row of the trace of the first step
         let first: Int
-        let j: Int
+        let s: Int
         let steps: Range<Int>
 
         func run<R: ModulatedRule>(_: R.Type) {
-            forEachVector(Number.self, width: block.cell.Hp, Loop<R>(replay: self))
+            for j in 0..<block.cell.H {
+                forEachVector(Number.self, width: block.cell.Hp, Row<R>(replay: self, j: j))
+            }
         }
 
-        private struct Loop<R: ModulatedRule>: VectorLoop {
+        private struct Row<R: ModulatedRule>: VectorLoop {
             let replay: Replay
+            let j: Int
 
             func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
-                let (block, row, E, first, j) = (replay.block, replay.row, replay.E, replay.first, replay.j)
+                let (block, first) = (replay.block, replay.first)
+                let row = block.historyF.row(replay.s, j, 0)
+                let E = R.traces ? block.historyE.row(replay.s, j, 0) : row
                 let (Hp, trace, clamp) = (block.cell.Hp, block.trace, block.cell.clamp)
-                let lanes = Number.Lanes.scalarCount
+                let (lanes, stride) = (Number.Lanes.scalarCount, block.historyF.stepStride)
                 var f = InlineArray<N, Number.Lanes> {
-                    (row + replay.steps.lowerBound &* Hp).lanes(k &+ $0 &* lanes)
+                    (row + replay.steps.lowerBound &* stride).lanes(k &+ $0 &* lanes)
                 }
                 for step in replay.steps {
                     let at = (first &+ step) &* Hp
@@ -134,9 +136,9 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                     Samples<N>.forEach { i in
                         let k = k &+ i &* lanes
                         f[i] = ModulatedRow<Number, N>.updated(
-                            f[i], R.traces ? (E + step &* Hp).lanes(k) : .zero, u: (trace.previous + at).lanes(k),
+                            f[i], R.traces ? (E + step &* stride).lanes(k) : .zero, u: (trace.previous + at).lanes(k),
                             h: h, m: m, clamp: clamp, R.self)
-                        (row + (step &+ 1) &* Hp).store(f[i], k)
+                        (row + (step &+ 1) &* stride).store(f[i], k)
                     }
                 }
             }
@@ -233,7 +235,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                     m: InlineArray { i in P.updates ? trace.m[before &+ i &* slots] : 0 })
                 let gradDot = InlineArray<N, Number> { i in block.gradDot[(s &+ i) &* Hp &+ j] }
                 let adjoint = ModulatedAdjointRow<Number, N>(
-                    row: row, gradF: block.gradF + s &* cell.matrix + j &* Hp,
+                    row: row, stepStride: block.historyF.stepStride, gradF: block.gradF + s &* cell.matrix + j &* Hp,
                     gradE: block.gradE + s &* cell.matrix + j &* Hp, gradStride: cell.matrix,
                     gradV: block.gradV + s &* Hp, gradU: block.gradU + s &* Hp, gradRowStride: Hp,
                     gradW: gradients.w + j &* Hp, gradAlpha: gradients.alpha + j &* Hp, gradDot: gradDot)

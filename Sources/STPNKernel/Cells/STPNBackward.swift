@@ -24,8 +24,6 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let activation: Pointer  // (Hp): a of one sample
     private let hebb: RowSums<Number>  // (samples, Hp)
     private let decay: RowSums<Number>  // (samples, Hp)
-    private let rowH: Pointer  // (steps): h_j of the steps of a segment
-    private let rowScale: Pointer  // (steps)
     private let scales: Pointer  // (steps, Hp): of F̃ in the steps of a segment
 
     init(
@@ -51,8 +49,6 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         activation = arena.take(Number.self, Hp)
         hebb = RowSums(&arena, rows: n * Hp)
         decay = RowSums(&arena, rows: n * Hp)
-        rowH = arena.take(Number.self, steps)
-        rowScale = arena.take(Number.self, steps)
         scales = arena.take(Number.self, steps, Hp)
     }
 
@@ -70,54 +66,56 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     }
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        let u = trace.u + trace.row(b, steps.lowerBound) * cell.Kp
         for (i, t) in steps.enumerated() where options.scales {
             cell.scale(trace, parameters, b, t, into: scales + i * cell.Hp)
         }
-        for j in 0..<cell.H {
-            for (i, t) in steps.enumerated() {
-                rowH[i] = trace.h[trace.row(b, t) * cell.Hp + j]
-                rowScale[i] = options.scales ? scales[i * cell.Hp + j] : 1
-            }
-            history.replay(s, j, steps: steps, reset: reset) { row, run in
-                cell.description.withRule(Replay(block: self, row: row, u: u, j: j, steps: run))
-            }
+        history.replay(s, steps: steps, reset: reset) { run in
+            cell.description.withRule(
+                Replay(block: self, first: trace.row(b, steps.lowerBound), s: s, steps: run))
         }
     }
 
-    /// One row through steps without a reset between them, a vector at a time and so without loads of what it was.
+    /// The rows of a sample through steps without a reset between them, a vector at a time and so without loads of what it was.
     private struct Replay: STPNRulePass {
         let block: STPNBackward
-        let row: Pointer  // (steps + 1, Kp)
-        let u: Pointer  // (steps, Kp)
-        let j: Int
+        /// The row of the trace of the first step
+        let first: Int
+        let s: Int
         let steps: Range<Int>
 
         func run<R: STPNRule>(_: R.Type) {
-            forEachVector(Number.self, width: block.cell.Kp, Loop<R>(replay: self))
+            for j in 0..<block.cell.H {
+                forEachVector(Number.self, width: block.cell.Kp, Row<R>(replay: self, j: j))
+            }
         }
 
-        private struct Loop<R: STPNRule>: VectorLoop {
+        private struct Row<R: STPNRule>: VectorLoop {
             let replay: Replay
-            func run<let N: Int>(_: Samples<N>.Type, _ k: Int) { replay.replay(R.self, Samples<N>.self, k) }
+            let j: Int
+
+            func run<let N: Int>(_: Samples<N>.Type, _ k: Int) { replay.replay(R.self, Samples<N>.self, j, k) }
         }
 
         @inline(__always)
-        private func replay<R: STPNRule, let N: Int>(_: R.Type, _: Samples<N>.Type, _ k: Int) {
-            let (Kp, parameters) = (block.cell.Kp, block.parameters)
-            let width = Number.Lanes.scalarCount
-            let lambda = InlineArray<N, Number.Lanes> { (parameters.lambda + j &* Kp).lanes(k &+ $0 &* width) }
-            let gamma = InlineArray<N, Number.Lanes> { (parameters.gamma + j &* Kp).lanes(k &+ $0 &* width) }
-            var x = InlineArray<N, Number.Lanes> { (row + steps.lowerBound &* Kp).lanes(k &+ $0 &* width) }
+        private func replay<R: STPNRule, let N: Int>(_: R.Type, _: Samples<N>.Type, _ j: Int, _ k: Int) {
+            typealias V = Number.Lanes
+            let (Kp, Hp, parameters) = (block.cell.Kp, block.cell.Hp, block.parameters)
+            let (width, stride) = (V.scalarCount, block.history.stepStride)
+            let u = block.trace.u + (first &* Kp &+ k)
+            let h = block.trace.h + (first &* Hp &+ j)
+            let row = block.history.row(s, j, 0) + k
+            let lambda = InlineArray<N, V> { (parameters.lambda + j &* Kp).lanes(k &+ $0 &* width) }
+            let gamma = InlineArray<N, V> { (parameters.gamma + j &* Kp).lanes(k &+ $0 &* width) }
+            var x = InlineArray<N, V> { (row + steps.lowerBound &* stride).lanes($0 &* width) }
             for step in steps {
-                let h = Number.Lanes(repeating: block.rowH[step])
-                let scale = Number.Lanes(repeating: block.rowScale[step])
+                let h = V(repeating: h[step &* Hp])
+                let scale = R.dividesBefore || R.dividesAfter ? V(repeating: block.scales[step &* Hp &+ j]) : .zero
+                let (u, after) = (u + step &* Kp, row + (step &+ 1) &* stride)
                 Samples<N>.forEach { i in
-                    let at = k &+ i &* width
                     x[i] = updated(
-                        x[i], lambda: lambda[i], gamma: gamma[i], u: (u + step &* Kp).lanes(at), h: h, scale: scale,
-                        bound: Number.Lanes(repeating: block.cell.clamp), R.self, Number.self)
-                    (row + (step &+ 1) &* Kp).store(x[i], at)
+                        x[i], lambda: lambda[i], gamma: gamma[i], u: u.lanes(i &* width), h: h, scale: scale,
+                        bound: V(repeating: block.cell.clamp), R.self, Number.self)
+                    after.store(x[i], i &* width)
                 }
             }
         }
@@ -146,7 +144,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         let row = trace.row(b, t)
         let h = trace.h + row * Hp
         hebb.add(s * Hp, cell.H)
-        if options.dividesBefore { decay.add(s * Hp, cell.H) }
+        if options.dividesBefore { settleDecay(s, b, t, t - origin) }
         gradA.copy(gradH + s * Hp, Hp)
         hebb.addTotals(s * Hp, to: gradA, Hp)
         if let gradY { gradA.add(gradY, cell.H) }
@@ -161,6 +159,42 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         } else {
             (gradDot + s * Hp).copy(gradA, Hp)
         }
+    }
+
+    /// Q = Σ GX Λ F̃ of every row, the gradient that reaches its norm through F̃, as S - h P: without another load of each Λ
+    /// and F. Where that cancels, it is summed.
+    private func settleDecay(_ s: Int, _ b: Int, _ t: Int, _ step: Int) {
+        let (row, first) = (trace.row(b, t) * cell.Hp, s * cell.Hp)
+        let one = Number.Lanes(repeating: 1)
+        decay.add(first, cell.H)
+        var j = 0
+        while j < cell.H {
+            let (S, hP) = (decay.lanes(first &+ j), (trace.h + row).lanes(j) * hebb.lanes(first &+ j))
+            let Q = S - hP
+            decay.store(Q, toTotals: first &+ j)
+            let bound = (absolute(S, Number.self) + absolute(hP, Number.self)) * (1 / 16)
+            // Also where Q is not finite: the sum may be. It is not where all is 0.
+            let size = absolute(Q, Number.self) + Number.leastNormalMagnitude
+            let cancels = Number.select(bound, lessThan: size, .zero, else: one)
+            if horizontalSum(cancels, Number.self) > 0 {
+                for i in 0..<min(Number.Lanes.scalarCount, cell.H - j) where cancels[i] > 0 {
+                    decay[first + j + i] = decaySum(s, row, j + i, step)
+                }
+            }
+            j &+= Number.Lanes.scalarCount
+        }
+    }
+
+    private func decaySum(_ s: Int, _ traceRow: Int, _ j: Int, _ step: Int) -> Number {
+        let gradX = gradX + s * cell.synapses + j * cell.Kp
+        let (lambda, X) = (parameters.lambda + j * cell.Kp, history.row(s, j, step))
+        var sum = Number.Lanes.zero
+        var k = 0
+        while k < cell.Kp {
+            sum = fma(gradX.lanes(k) * lambda.lanes(k), X.lanes(k), sum)
+            k &+= Number.Lanes.scalarCount
+        }
+        return horizontalSum(sum, Number.self) * inverse(trace.length[traceRow + j], gain: parameters.gain[j])
     }
 
     /// (9) f_t, into which gradFb flows and out of which what flows to f_{t-1}
@@ -198,7 +232,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
             let (length, gain) = ((trace.length + row * Hp).lanes(j), parameters.gain.lanes(j))
             let inverse = inverse(length, gain: gain, Number.self)
             var products = ga * (trace.ratio + row * Hp).lanes(j)
-            if options.dividesBefore { products += decay.lanes(s * Hp + j) * inverse }
+            if options.dividesBefore { products += decay.lanes(s * Hp + j) }
             gradDot.store(ga * inverse, j)
             let gn = -products * inverse
             gradNorm.store(shares ? gn : gn * unit(length, gain: gain, Number.self), j)
@@ -283,7 +317,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                 Samples<N>.forEach { i in
                     let sj = (s &+ i) &* Hp &+ j
                     block.hebb.store(sums.hebb[i], sj)
-                    if R.dividesBefore { block.decay.store(sums.decay[i], sj) }
+                    if R.dividesBefore { block.decay.store(sums.state[i], sj) }
                     if R.dividesAfter && cell.options.gains && !acrossRows {
                         gradients.gain[j] +=
                             sums.norm[i] * trace.postLength[(posts &+ i &* (trace.slots &+ 1)) &* Hp &+ j]
@@ -324,8 +358,9 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         for j in 0..<cell.H {
             let product = (gradProjection + s * cell.Kp).dot(history.row(s, j, step), cell.Kp)
             // F̃ = scale · X
-            gradA[j] += product * (options.scales ? scale[s * cell.Hp + j] : 1)
-            if options.dividesBefore { decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
+            let projected = product * (options.scales ? scale[s * cell.Hp + j] : 1)
+            gradA[j] += projected
+            if options.dividesBefore { decay.add(projected * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
         }
     }
 

@@ -61,7 +61,8 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let row = trace.row(b, steps.lowerBound)
-        history.replay(s, 0, steps: steps, reset: reset) { X, run in
+        history.replay(s, steps: steps, reset: reset) { run in
+            let X = history.row(s, 0, 0)
             cell.description.withRule(Replay(block: self, X: X, b: b, t: steps.lowerBound, row: row, steps: run))
         }
     }
@@ -89,7 +90,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
             for step in steps {
                 let h = trace.h.lanes((row &+ step) &* cell.Hp &+ neuron)
                 let scale = R.dividesBefore || R.dividesAfter ? cell.scale(trace, b, t &+ step, neuron) : .zero
-                let (from, to) = (X + step &* cell.synapses, X + (step &+ 1) &* cell.synapses)
+                let (from, to) = (X + step &* block.history.stepStride, X + (step &+ 1) &* block.history.stepStride)
                 let u = trace.x + (row &+ step) &* K
                 var k = 0
                 while k < K {
@@ -199,7 +200,8 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
                         ? cell.scale(trace, b &+ i, t, neuron) : V(repeating: 1)
                 })
             let adjoint = STPNAdjointColumns<Number, N>(
-                columns: columns, stepStride: cell.synapses, gradX: block.gradX + s &* cell.synapses + m &* K &* L,
+                columns: columns, stepStride: block.history.stepStride,
+                gradX: block.gradX + s &* cell.synapses + m &* K &* L,
                 gradStride: cell.synapses, gradV: block.gradV + s &* K &* L, gradU: block.gradU + s &* K &* L,
                 gradWeight: gradients.weight + first, gradLambda: gradients.lambda + first,
                 gradGamma: gradients.gamma + first, gradDot: InlineArray { i in block.gradDot.lanes(at(i)) },

@@ -120,6 +120,8 @@ struct ModulatedAdjointRow<T: Real, let N: Int> {
     typealias V = T.Lanes
 
     let row: ModulatedRow<T, N>
+    /// F, and E, before the step that ended lie so far in front of those between the steps.
+    let stepStride: Int
     /// The gradients for F and E: in, between the steps, without what the read passes on; out, before the step that ended.
     let gradF: UnsafeMutablePointer<T>
     let gradE: UnsafeMutablePointer<T>
@@ -189,7 +191,7 @@ struct ModulatedAdjointRow<T: Real, let N: Int> {
     ) -> V {
         let (h, m) = (row.h[i], row.m[i])
         let u = (row.u + i &* row.rowStride).lanes(k)
-        let before = i &* row.stateStride &- row.width
+        let before = i &* row.stateStride &- stepStride
         let e = R.traces ? (row.E + before).lanes(k) : .zero
         let masked = R.replaces ? g : unclipped(f, V(repeating: row.clamp), g, T.self)
         var (gBefore, gAdded) = (masked, masked)

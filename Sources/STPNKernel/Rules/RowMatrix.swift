@@ -50,7 +50,7 @@ struct RowMatrix<T: Real> {
 
     /// Adds Rᵀ f, with the elements of f `step` apart.
     func addCombination(_ factors: UnsafePointer<T>, step: Int = 1, to target: UnsafeMutablePointer<T>) {
-        forEachTile(T.self, width: width, Combination(matrix: self, factors: factors, step: step, target: target))
+        forEachVector(T.self, width: width, Combination(matrix: self, factors: factors, step: step, target: target))
     }
 
     private struct Combination: VectorLoop {
@@ -104,7 +104,7 @@ struct RowMatrix<T: Real> {
         let loop = Product<T, J>(
             matrix: self, left: left.elements + j &* left.row, row: left.row, column: left.column, target: target,
             stride: stride)
-        forEachTile(T.self, width: width, loop)
+        forEachVector(T.self, width: width, loop)
     }
 }
 
@@ -146,20 +146,4 @@ private struct Product<T: Real, let J: Int>: VectorLoop {
             Samples<N>.forEach { i in target.store(sums[j][i], j &* stride &+ k &+ i &* L) }
         }
     }
-}
-
-/// Does it for all vectors of a row, four, two or one at a time.
-@inline(__always)
-private func forEachTile<T: Real, L: VectorLoop>(_: T.Type, width: Int, _ loop: L) {
-    let lanes = T.Lanes.scalarCount
-    var k = 0
-    while k &+ 4 &* lanes <= width {
-        loop.run(Samples<4>.self, k)
-        k &+= 4 &* lanes
-    }
-    if k &+ 2 &* lanes <= width {
-        loop.run(Samples<2>.self, k)
-        k &+= 2 &* lanes
-    }
-    if k < width { loop.run(Samples<1>.self, k) }
 }

@@ -10,36 +10,38 @@ struct SynapseHistory<Number: Real> {
     private let samples: Int
     /// The most steps that are replayed at a time
     private let steps: Int
-    private let X: Pointer  // (samples, rows, steps + 1, width)
+    private let X: Pointer  // (samples, steps + 1, one of stepStride)
+    /// How far apart a row of two steps that follow each other lies. The rows of a step follow each other, as a pass reads
+    /// them.
+    let stepStride: Int
     private let checkpoints: Pointer  // (segments - 1, samples, rows, width): where all but the first begin
 
     init(_ arena: inout Arena, samples: Int, rows: Int, width: Int, steps: Int, segments: Int) {
         (self.samples, self.rows, self.width, self.steps) = (samples, rows, width, steps)
-        X = arena.take(Number.self, samples, rows, steps + 1, width)
+        stepStride = sampleStride(rows: rows, width: width, Number.self)
+        X = arena.take(Number.self, samples, steps + 1, stepStride)
         checkpoints = arena.take(Number.self, segments - 1, samples, rows * width)
     }
 
     /// How far apart the rows of the same number of two samples lie.
-    var stride: Int { rows &* (steps &+ 1) &* width }
+    var stride: Int { (steps &+ 1) &* stepStride }
 
-    /// Row j before step `step` of the replay; the row before the next step follows it.
+    /// Row j before step `step` of the replay.
     @inline(__always)
     func row(_ s: Int, _ j: Int, _ step: Int) -> Pointer {
-        X + ((s &* rows &+ j) &* (steps &+ 1) &+ step) &* width
+        let states = s &* (steps &+ 1) &+ step
+        return X + (states &* stepStride &+ j &* width)
     }
 
-    /// Replays row j: `body` for every run of steps without a reset between them, with the row zeroed where one is.
-    @inline(__always)
-    func replay(
-        _ s: Int, _ j: Int, steps: Range<Int>, reset: (Int) -> Bool, _ body: (_ row: Pointer, _ run: Range<Int>) -> Void
-    ) {
-        let row = row(s, j, 0)
+    /// Replays a sample: `body` for every run of steps without a reset between them, with the synapses zeroed where one is.
+    func replay(_ s: Int, steps: Range<Int>, reset: (Int) -> Bool, _ body: (_ run: Range<Int>) -> Void) {
         var first = 0
-        for step in 0...steps.count where step == steps.count || reset(steps.lowerBound + step) {
-            body(row, first..<step)
-            if step < steps.count { (row + step * width).zero(width) }
+        for step in 0..<steps.count where reset(steps.lowerBound + step) {
+            if first < step { body(first..<step) }
+            row(s, 0, step).zero(stepStride)
             first = step
         }
+        body(first..<steps.count)
     }
 
     private func checkpoint(_ s: Int, _ j: Int, _ index: Int) -> Pointer {
