@@ -33,6 +33,33 @@ static int take_memory(Arguments *held, const CellObject *self, const stpn_run *
     return *memory ? 0 : -1;
 }
 
+static int same_run(const stpn_run *a, const stpn_run *b)
+{
+    return a->batch == b->batch && a->time == b->time && a->threads == b->threads &&
+           a->implementation == b->implementation;
+}
+
+/* A step takes so little time that measuring and allocating its memory would be much of it. */
+static int take_step_memory(Arguments *held, CellObject *self, const stpn_run *run, void **memory, size_t *size)
+{
+    Spare *spare = &self->spare;
+    if (!spare->memory || !same_run(&spare->run, run))
+        return take_memory(held, self, run, STPN_PASS_STEP, memory, size);
+    *memory = held->workspace = spare->memory;
+    *size = spare->size;
+    spare->memory = NULL;
+    return 0;
+}
+
+static void keep_step_memory(Arguments *held, CellObject *self, const stpn_run *run, size_t size)
+{
+    if (!held->workspace)
+        return;
+    PyMem_Free(self->spare.memory);
+    self->spare = (Spare){.run = *run, .memory = held->workspace, .size = size};
+    held->workspace = NULL;
+}
+
 /* The default is looked up once for a call, whose workspace depends on it. */
 static int take_threads(PyObject *argument, stpn_run *run)
 {
@@ -256,7 +283,7 @@ typedef struct {
     void *parameters[MAX_ARRAYS];
 } Step;
 
-static int step_take(Step *call, const CellObject *self, PyObject *const *args, Py_ssize_t count)
+static int step_take(Step *call, CellObject *self, PyObject *const *args, Py_ssize_t count)
 {
     enum { Y, STATE, ENERGY, X, PARAMS, THREADS, IMPLEMENTATION, COUNT };
     Arguments *held = &call->held;
@@ -277,7 +304,7 @@ static int step_take(Step *call, const CellObject *self, PyObject *const *args, 
         take_array(held, args[Y], label("out"), element, &y_shape, OUTPUT, OPTIONAL, &buffers->y) < 0 ||
         take_array(held, args[ENERGY], label("energy"), element, &y_shape, OUTPUT, OPTIONAL,
                    &buffers->energy) < 0 ||
-        take_memory(held, self, run, STPN_PASS_STEP, &buffers->workspace, &buffers->workspace_size) < 0)
+        take_step_memory(held, self, run, &buffers->workspace, &buffers->workspace_size) < 0)
         return -1;
     buffers->state = call->state;
     buffers->x = x;
@@ -297,6 +324,7 @@ PyObject *cell_step(CellObject *self, PyObject *const *args, Py_ssize_t count)
         int32_t status;
         Py_BEGIN_ALLOW_THREADS status = stpn_step(&self->cell, &call.run, &call.buffers, &error);
         Py_END_ALLOW_THREADS result = none_or_raise(status, &error);
+        keep_step_memory(&call.held, self, &call.run, call.buffers.workspace_size);
     }
     arguments_release(&call.held);
     return result;

@@ -210,6 +210,7 @@ static void cell_dealloc(PyObject *object)
     array_list_clear(&self->states);
     Py_XDECREF(self->config);
     Py_XDECREF(self->dtype);
+    PyMem_Free(self->spare.memory);
     PyObject_Free(self);
     Py_DECREF(type);
 }

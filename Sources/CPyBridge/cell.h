@@ -16,13 +16,22 @@ typedef struct {
     stpn_array arrays[MAX_ARRAYS];
 } ArrayList;
 
-/* Immutable: any number of threads may use one. */
+/* The workspace of a step that is over, for the next one of the same kind. */
+typedef struct {
+    stpn_run run;
+    void *memory; /* or NULL */
+    size_t size;
+} Spare;
+
+/* Immutable but for the spare workspace, which a call takes and gives back while it holds the interpreter's
+ * lock: any number of threads may use one. */
 typedef struct {
     PyObject_HEAD PyObject *config;
     PyObject *dtype;
     stpn_cell cell;
     ArrayList parameters;
     ArrayList states;
+    Spare spare;
 } CellObject;
 
 extern PyType_Spec cell_spec;

@@ -192,14 +192,9 @@ class Cell(nn.Module):
         """
         operator, params = self._operator()
         check_dict("state", state)
-        for name, tensor in {
-            "x_t": x_t,
-            "out": out,
-            "energy": energy,
-            **{f"state['{k}']": v for k, v in state.items()},
-        }.items():
-            if need_gradients([tensor]):
-                raise ValueError(f"{name}: expected a tensor that needs no gradient, or torch.no_grad()")
+        if torch.is_grad_enabled():
+            entries = {f"state['{name}']": tensor for name, tensor in state.items()}
+            _refuse_gradients({"x_t": x_t, "out": out, "energy": energy, **entries})
         y = operator.step(out, state, energy, x_t, params, Run(self.threads, self.implementation))
         written = [*state.values(), y] if energy is None else [*state.values(), y, energy]
         increment_version([tensor for tensor in written if not tensor.is_inference()])
@@ -219,3 +214,9 @@ class Cell(nn.Module):
         return ", ".join(
             f"{name}={value!r}" for name, value in options if value != self._usual.get(name, ...)
         )
+
+
+def _refuse_gradients(tensors: Mapping[str, object]) -> None:
+    for name, tensor in tensors.items():
+        if need_gradients([tensor]):
+            raise ValueError(f"{name}: expected a tensor that needs no gradient, or torch.no_grad()")

@@ -24,23 +24,28 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _array(name: str, tensor: Tensor, *dtypes: torch.dtype) -> NDArray[Any]:
+def _array(name: str, tensor: Tensor, *dtypes: torch.dtype, entry: str | None = None) -> NDArray[Any]:
     """The array on the memory of a tensor."""
+    if (
+        isinstance(tensor, Tensor)
+        and tensor.dtype in dtypes
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+    ):
+        return tensor.detach().numpy()
+    if entry is not None:
+        name = f"{name}['{entry}']"
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected a Tensor, got {type(tensor).__name__}")
     if tensor.dtype not in dtypes:
         raise TypeError(f"{name}: expected {' or '.join(map(str, dtypes))}, got {tensor.dtype}")
-    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
-        raise ValueError(
-            f"{name}: expected a dense tensor on the CPU, got {tensor.layout} on {tensor.device}"
-        )
-    return tensor.detach().numpy()
+    raise ValueError(f"{name}: expected a dense tensor on the CPU, got {tensor.layout} on {tensor.device}")
 
 
 def _arrays(name: str, tensors: Mapping[str, Tensor | None], dtype: torch.dtype) -> dict[str, Any]:
     """The arrays on the memory of tensors; None stays None."""
     return {
-        entry: None if tensor is None else _array(f"{name}['{entry}']", tensor, dtype)
+        entry: None if tensor is None else _array(name, tensor, dtype, entry=entry)
         for entry, tensor in tensors.items()
     }
 
@@ -62,6 +67,20 @@ class Operator:
         self.dtype = dtype
         self.hidden_size: int = config["hidden_size"]
         self.state_names = [name for name, *_ in self.kernel.states]
+        self._last_params: tuple[list[Any], dict[str, Any]] = ([], {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last_params": ([], {})}
+
+    def _params(self, params: Tensors) -> dict[str, Any]:
+        """The arrays of the parameters: those of the call before, where these are still where they
+        were, as in a rollout. The arrays keep that memory from any other use."""
+        known, arrays = self._last_params
+        places = [(p.data_ptr(), p.shape, p.stride(), p.dtype) for p in params.values()]
+        if places != known:
+            arrays = _arrays("params", params, self.dtype)
+            self._last_params = (places, arrays)
+        return arrays
 
     def empty(self, shape: tuple[int, ...]) -> Tensor:
         return torch.empty(shape, dtype=self.dtype)
@@ -140,7 +159,7 @@ class Operator:
             _arrays("state", state, self.dtype),
             None if energy is None else _array("energy", energy, self.dtype),
             x_array,
-            _arrays("params", params, self.dtype),
+            self._params(params),
             *run,
         )
         return y
