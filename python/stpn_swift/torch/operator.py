@@ -32,7 +32,7 @@ def _array(name: str, tensor: Tensor, *dtypes: torch.dtype, entry: str | None = 
         and tensor.is_cpu
         and tensor.layout is torch.strided
     ):
-        return tensor.detach().numpy()
+        return (tensor.detach() if tensor.requires_grad else tensor).numpy()
     if entry is not None:
         name = f"{name}['{entry}']"
     if not isinstance(tensor, Tensor):
