@@ -159,6 +159,12 @@ struct STPN: CellDescription {
         !recurrent && rule == .hebb && normAxis == .neuron && !normGain && !plasticBias && !layerNorm
     }
 
+    /// A neuron's row meets others in h alone, and learns by its own presynaptic vector (Cells/STPNStep.swift).
+    var stepsByRows: Bool {
+        plastic == .all && rule == .hebb && decay == .stp && presynaptic == .previous && normAxis == .neuron
+            && !plasticBias && !layerNorm
+    }
+
     /// F is a linear memory (Rules/LinearMemory.swift) of which nothing but its product with x_t is read.
     var isLinear: Bool {
         neuronsAreIndependent && !normalizes && !clips && plasticityShape == .scalar && decay == .stp
@@ -233,7 +239,8 @@ struct STPNArrays<Pointer> {
     let layerNormBias: Pointer?  // (H)
 
     init(_ cell: STPN, _ array: (Int) -> Pointer) {
-        func find(_ parameter: STPN.Parameter) -> Pointer? { cell.index(parameter).map(array) }
+        let indices = cell.parameterIndices
+        func find(_ parameter: STPN.Parameter) -> Pointer? { indices[parameter.rawValue].map(array) }
         (weight, bias) = (find(.weight)!, find(.bias))
         (lambda, gamma) = (find(.lambda)!, find(.gamma)!)
         normGain = find(.normGain)

@@ -268,6 +268,14 @@ struct STPNFast<Number: Real>: FastCell {
 
 extension STPN {
     func runFast(_ job: Job) -> Int? {
+        if job.isStep && stepsByRows {
+            if job.type == .float32 && presynapticSize >= Float.Lanes.scalarCount {
+                return STPNStep<Float>(self, batch: job.batch, threads: job.threads).perform(job.work)
+            }
+            if job.type == .float64 && presynapticSize >= Double.Lanes.scalarCount {
+                return STPNStep<Double>(self, batch: job.batch, threads: job.threads).perform(job.work)
+            }
+        }
         // What follows pays over more than a step.
         if isLinear && job.time > 1 {
             return job.type == .float32 ? STPNLinear<Float>(self).run(job) : STPNLinear<Double>(self).run(job)

@@ -28,6 +28,14 @@ struct Job {
     let time: Int
     let threads: Int
     let work: Work
+
+    /// A single step in place, or what it needs.
+    var isStep: Bool {
+        switch work {
+        case .step, .measureWorkspace(.step): true
+        default: false
+        }
+    }
 }
 
 enum NumberType: Int32, Choice {
