@@ -144,7 +144,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         let row = trace.row(b, t)
         let h = trace.h + row * Hp
         hebb.add(s * Hp, cell.H)
-        if options.dividesBefore { settleDecay(s, b, t, t - origin) }
+        if options.dividesBefore { decay.add(s * Hp, cell.H) }
         gradA.copy(gradH + s * Hp, Hp)
         hebb.addTotals(s * Hp, to: gradA, Hp)
         if let gradY { gradA.add(gradY, cell.H) }
@@ -159,42 +159,6 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         } else {
             (gradDot + s * Hp).copy(gradA, Hp)
         }
-    }
-
-    /// Q = Σ GX Λ F̃ of every row, the gradient that reaches its norm through F̃, as S - h P: without another load of each Λ
-    /// and F. Where that cancels, it is summed.
-    private func settleDecay(_ s: Int, _ b: Int, _ t: Int, _ step: Int) {
-        let (row, first) = (trace.row(b, t) * cell.Hp, s * cell.Hp)
-        let one = Number.Lanes(repeating: 1)
-        decay.add(first, cell.H)
-        var j = 0
-        while j < cell.H {
-            let (S, hP) = (decay.lanes(first &+ j), (trace.h + row).lanes(j) * hebb.lanes(first &+ j))
-            let Q = S - hP
-            decay.store(Q, toTotals: first &+ j)
-            let bound = (absolute(S, Number.self) + absolute(hP, Number.self)) * (1 / 16)
-            // Also where Q is not finite: the sum may be. It is not where all is 0.
-            let size = absolute(Q, Number.self) + Number.leastNormalMagnitude
-            let cancels = Number.select(bound, lessThan: size, .zero, else: one)
-            if horizontalSum(cancels, Number.self) > 0 {
-                for i in 0..<min(Number.Lanes.scalarCount, cell.H - j) where cancels[i] > 0 {
-                    decay[first + j + i] = decaySum(s, row, j + i, step)
-                }
-            }
-            j &+= Number.Lanes.scalarCount
-        }
-    }
-
-    private func decaySum(_ s: Int, _ traceRow: Int, _ j: Int, _ step: Int) -> Number {
-        let gradX = gradX + s * cell.synapses + j * cell.Kp
-        let (lambda, X) = (parameters.lambda + j * cell.Kp, history.row(s, j, step))
-        var sum = Number.Lanes.zero
-        var k = 0
-        while k < cell.Kp {
-            sum = fma(gradX.lanes(k) * lambda.lanes(k), X.lanes(k), sum)
-            k &+= Number.Lanes.scalarCount
-        }
-        return horizontalSum(sum, Number.self) * inverse(trace.length[traceRow + j], gain: parameters.gain[j])
     }
 
     /// (9) f_t, into which gradFb flows and out of which what flows to f_{t-1}
@@ -232,7 +196,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
             let (length, gain) = ((trace.length + row * Hp).lanes(j), parameters.gain.lanes(j))
             let inverse = inverse(length, gain: gain, Number.self)
             var products = ga * (trace.ratio + row * Hp).lanes(j)
-            if options.dividesBefore { products += decay.lanes(s * Hp + j) }
+            if options.dividesBefore { products += decay.lanes(s * Hp + j) * inverse }
             gradDot.store(ga * inverse, j)
             let gn = -products * inverse
             gradNorm.store(shares ? gn : gn * unit(length, gain: gain, Number.self), j)
@@ -305,7 +269,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     block.factors[3 &* N &+ i] = row.h[i]
                 }
                 let adjoint = STPNAdjointRow<Number, N>(
-                    row: row, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
+                    row: row, stepStride: block.history.stepStride, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
                     gradV: block.gradV + s &* Kp, gradU: block.gradU + s &* Kp, gradRowStride: Kp,
                     gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
                     gradGamma: gradients.gamma + j &* Kp,
@@ -317,7 +281,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                 Samples<N>.forEach { i in
                     let sj = (s &+ i) &* Hp &+ j
                     block.hebb.store(sums.hebb[i], sj)
-                    if R.dividesBefore { block.decay.store(sums.state[i], sj) }
+                    if R.dividesBefore { block.decay.store(sums.decay[i], sj) }
                     if R.dividesAfter && cell.options.gains && !acrossRows {
                         gradients.gain[j] +=
                             sums.norm[i] * trace.postLength[(posts &+ i &* (trace.slots &+ 1)) &* Hp &+ j]
@@ -358,9 +322,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         for j in 0..<cell.H {
             let product = (gradProjection + s * cell.Kp).dot(history.row(s, j, step), cell.Kp)
             // F̃ = scale · X
-            let projected = product * (options.scales ? scale[s * cell.Hp + j] : 1)
-            gradA[j] += projected
-            if options.dividesBefore { decay.add(projected * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
+            gradA[j] += product * (options.scales ? scale[s * cell.Hp + j] : 1)
+            if options.dividesBefore { decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
         }
     }
 

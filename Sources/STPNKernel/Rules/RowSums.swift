@@ -49,19 +49,12 @@ struct RowSums<Number: Real> {
         (total + first).dot(other, width)
     }
 
-    /// Replaces the sums of the rows from number `row` on.
-    @inline(__always)
-    func store(_ lanes: Number.Lanes, toTotals row: Int) { total.store(lanes, row) }
-
     /// Adds a number to the sum of a row.
     func add(_ number: Number, toTotal row: Int) { total[row] += number }
 
     /// The sum of row number `row`.
     @inline(__always)
-    subscript(row: Int) -> Number {
-        get { total[row] }
-        nonmutating set { total[row] = newValue }
-    }
+    subscript(row: Int) -> Number { total[row] }
 
     /// The sums of the rows from number `row` on.
     @inline(__always)

@@ -2,8 +2,8 @@
 struct UpdateSums<T: Real, let N: Int> {
     /// P = Σ GX Γ u, the gradient for h_j through the update
     var hebb: InlineArray<N, T.Lanes>
-    /// S = Σ GX X, of which S - h P = Σ GX Λ F̃; only with "pre"
-    var state: InlineArray<N, T.Lanes>
+    /// Q = Σ GX Λ X of the step before, the gradient that reaches its norm through F̃; only with "pre"
+    var decay: InlineArray<N, T.Lanes>
     /// With "post": the gradient for the norm n that divides X
     var norm: InlineArray<N, T>
 }
@@ -12,6 +12,8 @@ struct UpdateSums<T: Real, let N: Int> {
 /// X is the state between the two steps, u and h belong to the step that ended and v to the one that began.
 struct STPNAdjointRow<T: Real, let N: Int> {
     let row: STPNRow<T, N>
+    /// So far in front of X lies the state before the step that ended.
+    let stepStride: Int
     /// GX, the gradient for X: in, after the step that began (masked by the clip); out, before the step that ended.
     let gradX: UnsafeMutablePointer<T>
     let gradStride: Int
@@ -40,7 +42,7 @@ extension STPNAdjointRow {
     @inline(__always)
     func retreat<R: STPNRule, P: Phase>(_: R.Type, _: P.Type) -> UpdateSums<T, N> {
         var sums = UpdateSums<T, N>(
-            hebb: .init(repeating: .zero), state: .init(repeating: .zero), norm: .init(repeating: 0))
+            hebb: .init(repeating: .zero), decay: .init(repeating: .zero), norm: .init(repeating: 0))
         if R.dividesAfter && P.updates {
             normalizeAdjoint(R.self, P.self, &sums)
             return sums
@@ -62,7 +64,10 @@ extension STPNAdjointRow {
                 }
                 if P.updates {
                     g = updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums)
-                    if R.dividesBefore { sums.state[i] = fma(g, x, sums.state[i]) }
+                    if R.dividesBefore {
+                        let before = (row.X + i &* row.stateStride - stepStride).lanes(k)
+                        sums.decay[i] = fma(g * lambda, before, sums.decay[i])
+                    }
                 }
                 gX.store(g, k)
             }
