@@ -12,6 +12,12 @@ settings.register_profile("thorough", max_examples=5000, database=None, deadline
 settings.load_profile("quick")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stress-seconds", type=float, default=3, help="how long the stress test of threads runs"
+    )
+
+
 @pytest.fixture(params=AVAILABLE)
 def implementation(request: pytest.FixtureRequest) -> str:
     """Each implementation that this processor runs."""
