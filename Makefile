@@ -29,10 +29,11 @@ PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name
 	setup.py pyproject.toml
 C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
 C_SOURCES := $(shell find Sources Tests/c -name '*.[ch]')
+SWIFT_SOURCES := $(shell find Sources/STPNKernel -name '*.swift')
 PYTHON_SOURCES := setup.py build_kernel.py python benchmarks examples Tests
 
-.PHONY: help demo test test-headers test-swift test-c test-python test-thorough \
-	check check-python check-swift check-c format bench clean
+.PHONY: help demo test test-headers test-swift test-c test-python test-thorough test-wheel test-sdist test-static \
+	wheel docs check check-python check-swift check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -48,6 +49,17 @@ test: test-headers test-swift test-c test-python ## everything: header, Swift, C
 
 bench: $(VENV)/.bench $(BUILD)/limits ## measure against PyTorch and JAX (ARGS="--json new.json --compare old.json")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: $(VENV)/.package ## one wheel for every CPython from 3.11 on, in dist/
+	rm -rf $(BUILD)/wheel
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(BUILD)/wheel .
+	rm -rf dist
+	@mkdir dist
+	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --zip-compression-level 9 --wheel-dir dist $(BUILD)/wheel/*.whl; \
+	else cp $(BUILD)/wheel/*.whl dist; fi
+
+docs: $(VENV)/.package ## the reference of the Python package from its docstrings, in build/docs
+	$(BIN)/pdoc --docformat numpy --output-directory $(BUILD)/docs stpn_swift stpn_swift.torch stpn_swift.experiments
 
 $(BUILD)/limits: benchmarks/limits.c
 	@mkdir -p $(@D)
@@ -68,12 +80,29 @@ test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt ## the C interface
 test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the documentation
 	$(BIN)/python -m pytest
 
-test-thorough: test $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, and C under sanitizers and valgrind
+test-thorough: test test-wheel test-sdist test-static $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, and C under sanitizers and valgrind
+	$(BIN)/python -m pytest Tests/python/test_threads.py -k stress --stress-seconds=60
 	$(BIN)/python -m pytest Tests/python/test_properties.py --hypothesis-profile=thorough --hypothesis-seed=$(SEED)
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
 	@if command -v valgrind >/dev/null; then \
 		valgrind -q --error-exitcode=9 $(LEAKS) $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt; \
 	else echo 'valgrind: not installed, left out'; fi
+
+test-wheel: wheel ## the wheel with every Python that is here, and without Swift
+	$(BIN)/python Tests/try_wheel.py dist/*.whl
+
+test-sdist: wheel ## the source distribution builds the same wheel
+	rm -rf $(BUILD)/sdist
+	$(BIN)/python -m build --sdist --outdir $(BUILD)/sdist
+	$(BIN)/pip wheel --disable-pip-version-check --no-deps --wheel-dir $(BUILD)/sdist $(BUILD)/sdist/*.tar.gz
+	$(BIN)/python -m zipfile -e $(BUILD)/wheel/*.whl $(BUILD)/sdist/of-the-tree
+	$(BIN)/python -m zipfile -e $(BUILD)/sdist/*.whl $(BUILD)/sdist/of-the-sdist
+	diff -r $(BUILD)/sdist/of-the-tree $(BUILD)/sdist/of-the-sdist
+
+test-static: $(VENV)/.package ## the build with the Swift runtime inside, for toolchains without Embedded Swift
+	rm -rf $(BUILD)/static
+	STPN_KERNEL_BUILD=static $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(BUILD)/static .
+	$(BIN)/python Tests/try_wheel.py $(BUILD)/static/*.whl --folder $(BUILD)/static --python $(BIN)/python
 
 $(KERNEL): $(KERNEL_SOURCES)
 	@echo 'building the kernel for every instruction set: this takes a few minutes'
@@ -99,12 +128,21 @@ check-python: $(VENV)/.test
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
+	$(BIN)/mypy --strict build_kernel.py Tests/python Tests/try_wheel.py
 
+# Once as the package and once as the kernel are compiled, as far as warnings come.
 check-swift:
 	swift format lint --strict --recursive Package.swift Sources Tests
+	for mode in '' '-enable-experimental-feature Embedded'; do \
+		swiftc -emit-sil $$mode -wmo -warnings-as-errors -swift-version 6 -parse-as-library -module-name STPNKernel \
+		-I$(INCLUDE) -ISources/CPlatform/include $(SWIFT_SOURCES) -o /dev/null || exit; done
 
+# Python's interface converts functions to void pointers, which ISO C does not know.
 check-c: $(VENV)/.test
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
+	$(CC) -std=c11 -fsyntax-only $(WARNINGS) -I$(INCLUDE) -ISources/CPlatform/include Sources/CPlatform/*.c
+	$(CC) -std=c11 -fsyntax-only $(WARNINGS) -Wno-pedantic -DPy_LIMITED_API=0x030B0000 -I$(INCLUDE) \
+		-isystem $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') Sources/CPyBridge/*.c
 
 format: $(VENV)/.test ## what formatters can put right
 	$(BIN)/ruff format $(PYTHON_SOURCES)
@@ -127,6 +165,11 @@ $(VENV)/.demo: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 $(VENV)/.test: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@echo 'installing stpn_swift and what its tests need into $(VENV)'
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.package: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
+	@echo 'installing stpn_swift and what makes wheels and pages into $(VENV)'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,torch,package]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)

@@ -26,6 +26,14 @@ LINKER_OPTIONS = {
 
 
 class BuildWithKernel(build_ext):
+    def build_extensions(self) -> None:
+        # A Python of one's own brings the folder of its libraries, which is another one on other machines.
+        linker = self.compiler.linker_so
+        self.compiler.set_executables(
+            linker_so=[part for part in linker if not part.startswith("-Wl,-rpath")]
+        )
+        super().build_extensions()
+
     def build_extension(self, ext: Extension) -> None:
         try:
             library = build()
