@@ -24,7 +24,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Werror
 CXX := $(shell command -v c++ || command -v clang++)
 
 BIN := $(VENV)/bin
-KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f)
+KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f \
+	-not -path '*/API/*' -not -path '*.docc/*')
 PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
 	setup.py pyproject.toml
 C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))

@@ -111,14 +111,18 @@ def compile_c(source: Path, definitions: list[str], target: Path) -> None:
     run([*command, "-c", str(source), "-o", str(target)])
 
 
+def is_of_kernel(path: Path) -> bool:
+    """Whether a path belongs to the kernel, and not to its API for Swift, which is ordinary Swift, or its
+    documentation."""
+    return not {"API", "STPNKernel.docc"} & set(path.relative_to(ROOT).parts)
+
+
 def is_current(library: Path) -> bool:
     """Whether a library is newer than all that it is built from."""
     if not library.exists():
         return False
-    sources = [
-        Path(__file__),
-        *(path for folder in [KERNEL, PLATFORM, *HEADERS] for path in folder.rglob("*")),
-    ]
+    found = (path for folder in [KERNEL, PLATFORM, *HEADERS] for path in folder.rglob("*"))
+    sources = [Path(__file__), *filter(is_of_kernel, found)]
     return library.stat().st_mtime > max(source.stat().st_mtime for source in sources)
 
 
@@ -134,7 +138,7 @@ def build(output: Path = DEFAULT_OUTPUT) -> Path:
     objcopy = llvm_tool(swiftc, "objcopy")
     output.mkdir(parents=True, exist_ok=True)
 
-    everything = list(KERNEL.rglob("*.swift"))
+    everything = [source for source in KERNEL.rglob("*.swift") if is_of_kernel(source)]
     computing = [source for source in everything if source.parent.name != "ABI"]
     instruction_sets = X86_64_SETS if machine == "x86_64" else []
 
