@@ -24,7 +24,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Werror
 CXX := $(shell command -v c++ || command -v clang++)
 
 BIN := $(VENV)/bin
-KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f)
+KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f \
+	-not -path '*/API/*' -not -path '*.docc/*')
 PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
 	setup.py pyproject.toml
 C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
@@ -130,12 +131,14 @@ check-python: $(VENV)/.test
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
 	$(BIN)/mypy --strict build_kernel.py Tests/python Tests/try_wheel.py
 
-# Once as the package and once as the kernel are compiled, as far as warnings come.
+# As the package, and as the kernel is compiled, so far that all warnings come.
+SWIFT_WARNINGS := swiftc -emit-sil -wmo -warnings-as-errors -swift-version 6 -parse-as-library -module-name STPNKernel \
+	-I$(INCLUDE) -ISources/CPlatform/include -o /dev/null
+
 check-swift:
 	swift format lint --strict --recursive Package.swift Sources Tests
-	for mode in '' '-enable-experimental-feature Embedded'; do \
-		swiftc -emit-sil $$mode -wmo -warnings-as-errors -swift-version 6 -parse-as-library -module-name STPNKernel \
-		-I$(INCLUDE) -ISources/CPlatform/include $(SWIFT_SOURCES) -o /dev/null || exit; done
+	$(SWIFT_WARNINGS) $(SWIFT_SOURCES)
+	$(SWIFT_WARNINGS) -enable-experimental-feature Embedded $(filter-out Sources/STPNKernel/API/%,$(SWIFT_SOURCES))
 
 # Python's interface converts functions to void pointers, which ISO C does not know.
 check-c: $(VENV)/.test

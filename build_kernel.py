@@ -217,14 +217,18 @@ def runtime_of(library: Path) -> Runtime:
     return Runtime((library.parent / "runtime.txt").read_text(encoding="utf-8"))
 
 
+def is_of_kernel(path: Path) -> bool:
+    """Whether a path belongs to the kernel, and not to its API for Swift, which is ordinary Swift, or its
+    documentation."""
+    return not {"API", "STPNKernel.docc"} & set(path.relative_to(ROOT).parts)
+
+
 def is_current(library: Path) -> bool:
     """Whether a library is newer than all that it is built from, and stands on what is asked for."""
     if not library.exists() or not (library.parent / "runtime.txt").exists():
         return False
-    sources = [
-        Path(__file__),
-        *(path for folder in [KERNEL, PLATFORM, *HEADERS] for path in folder.rglob("*")),
-    ]
+    found = (path for folder in [KERNEL, PLATFORM, *HEADERS] for path in folder.rglob("*"))
+    sources = [Path(__file__), *filter(is_of_kernel, found)]
     if library.stat().st_mtime <= max(source.stat().st_mtime for source in sources):
         return False
     return requested_runtime() in (None, runtime_of(library))
@@ -241,7 +245,7 @@ def build(output: Path | None = None) -> Path:
     runtime = choose_runtime(swiftc)
     output.mkdir(parents=True, exist_ok=True)
 
-    everything = list(KERNEL.rglob("*.swift"))
+    everything = [source for source in KERNEL.rglob("*.swift") if is_of_kernel(source)]
     computing = [source for source in everything if source.parent.name != "ABI"]
     instruction_sets = X86_64_SETS if architecture == "x86_64" else []
 
