@@ -73,7 +73,9 @@ def test_every_kind_of_user_is_shown_code() -> None:
 
 
 def test_every_block_is_run_or_typed() -> None:
-    unknown = [str(block) for block in BLOCKS if block.language not in {"python", "c", "swift", "cmake"} | SHELL]
+    unknown = [
+        str(block) for block in BLOCKS if block.language not in {"python", "c", "swift", "cmake"} | SHELL
+    ]
     assert unknown == []
 
 
