@@ -151,6 +151,7 @@ def test_cmake_serves_versions_of_the_same_abi(installed: Path, tmp_path: Path) 
     assert [is_served(requested) for requested in refused] == [False] * 4
 
 
+@pytest.mark.usefixtures("installed")  # it can be built
 def test_destdir_goes_before_the_prefix(tmp_path: Path) -> None:
     run("make", "install", "PREFIX=/opt/stpn", f"DESTDIR={tmp_path}")
     folder = tmp_path / "opt" / "stpn"

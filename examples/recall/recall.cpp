@@ -76,6 +76,7 @@ class Cell
 
         run.batch = B;
         run.time = T;
+        std::size_t tape_size, forward_size, backward_size;
         check(stpn_tape_size(&cell, &run, &tape_size, &error));
         check(stpn_workspace_size(&cell, &run, STPN_PASS_FORWARD, &forward_size, &error));
         check(stpn_workspace_size(&cell, &run, STPN_PASS_BACKWARD, &backward_size, &error));
@@ -94,10 +95,7 @@ class Cell
         buffers.x = x.data();
         buffers.y = y.data();
         buffers.parameters = parameters.pointers.data();
-        buffers.tape = tape.data();
-        buffers.tape_size = tape_size;
-        buffers.workspace = workspace.data();
-        buffers.workspace_size = workspace.size();
+        lend_memory(buffers);
         check(stpn_forward(&cell, &run, &buffers, &error));
     }
 
@@ -106,10 +104,7 @@ class Cell
         auto buffers = sized<stpn_backward_buffers>();
         buffers.grad_y = grad_y.data();
         buffers.grad_parameters = gradients.pointers.data();
-        buffers.tape = tape.data();
-        buffers.tape_size = tape_size;
-        buffers.workspace = workspace.data();
-        buffers.workspace_size = workspace.size();
+        lend_memory(buffers);
         check(stpn_backward(&cell, &run, &buffers, &error));
     }
 
@@ -121,10 +116,17 @@ class Cell
     }
 
   private:
+    template <typename Buffers> void lend_memory(Buffers &buffers)
+    {
+        buffers.tape = tape.data();
+        buffers.tape_size = tape.size() * sizeof(double);
+        buffers.workspace = workspace.data();
+        buffers.workspace_size = workspace.size();
+    }
+
     stpn_cell cell{};
     stpn_run run = sized<stpn_run>();
     Arrays parameters, gradients;
-    std::size_t tape_size = 0, forward_size = 0, backward_size = 0;
     std::vector<double> tape; // aligned to 8 bytes
     std::vector<char> workspace;
 };
@@ -143,15 +145,22 @@ double loss(const std::vector<double> &x, const std::vector<double> &y, std::vec
     return sum;
 }
 
-bool train()
+// A refused call leaves its arguments as they were.
+void show_refusal(Cell &cell)
 {
-    Cell cell;
     try {
         cell.set("normalize", "sometimes");
-        return false;
     } catch (const std::runtime_error &refusal) {
         std::printf("refused: %s\n", refusal.what());
+        return;
     }
+    throw std::logic_error("a wrong option was accepted");
+}
+
+void train()
+{
+    Cell cell;
+    show_refusal(cell);
 
     std::vector<double> x(B * T * I), y(B * T * H), grad_y(B * T * H);
     for (std::size_t row = 0; row < B * T; row++)
@@ -168,7 +177,8 @@ bool train()
         cell.backward(grad_y);
         cell.descend();
     }
-    return last < first / 10;
+    if (last > first / 10)
+        throw std::runtime_error("the loss did not fall to a tenth");
 }
 
 } // namespace
@@ -176,7 +186,8 @@ bool train()
 int main()
 {
     try {
-        return train() ? 0 : 1;
+        train();
+        return 0;
     } catch (const std::exception &failure) {
         std::fprintf(stderr, "%s\n", failure.what());
         return 1;

@@ -165,7 +165,7 @@ func train() error {
 		}
 	}
 	if last > first/10 {
-		return fmt.Errorf("the loss fell from %g to %g only", first, last)
+		return errors.New("the loss did not fall to a tenth")
 	}
 	return nil
 }
