@@ -9,6 +9,7 @@ VENV := .venv
 BUILD := build
 KERNEL := $(BUILD)/native/libstpn.a
 INCLUDE := Sources/CSTPN/include
+PREFIX ?= /usr/local
 
 # A demo that was interrupted goes on, one that is complete says its results again.
 RESUME := $(if $(wildcard runs/retrieval/seed-0/checkpoint.safetensors),--resume)
@@ -28,13 +29,13 @@ KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatf
 	-not -path '*/API/*' -not -path '*.docc/*')
 PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
 	setup.py pyproject.toml
-C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
-C_SOURCES := $(shell find Sources Tests/c -name '*.[ch]')
+C_TESTS := $(filter-out $(addprefix %/,header.c abi.c fuzz.c),$(wildcard Tests/c/*.c))
+C_SOURCES := $(shell find Sources Tests/c examples -name '*.[ch]' -o -name '*.cpp')
 SWIFT_SOURCES := $(shell find Sources/STPNKernel -name '*.swift')
-PYTHON_SOURCES := setup.py build_kernel.py python benchmarks examples Tests
+PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
 
-.PHONY: help demo test test-headers test-swift test-c test-python test-thorough test-wheel test-sdist test-static \
-	wheel docs check check-python check-swift check-c format bench clean
+.PHONY: help demo install abi test test-headers test-swift test-c test-python test-thorough test-wheel test-sdist \
+	test-static wheel docs check check-python check-swift check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -45,6 +46,9 @@ help: ## this list
 
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
 	$(BIN)/python -m stpn_swift.experiments.retrieval $(or $(ARGS),$(RESUME))
+
+install: $(KERNEL) ## libstpn, stpn.h, and what pkg-config and CMake read (PREFIX=/usr/local DESTDIR=)
+	$(PYTHON) install_library.py --prefix '$(abspath $(PREFIX))' --destdir '$(DESTDIR)'
 
 test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
 
@@ -75,8 +79,12 @@ test-headers: ## stpn.h compiles as C99 and as C++
 test-swift: ## the Swift package
 	swift test
 
-test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt ## the C interface
+test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt $(BUILD)/c/abi ## the C interface
 	$(BUILD)/c/test_stpn $(BUILD)/c/cases.txt
+	$(BUILD)/c/abi | diff Tests/c/abi.txt -
+
+abi: $(BUILD)/c/abi ## write the list of the C ABI anew, after a change that docs/c.md allows
+	$(BUILD)/c/abi > Tests/c/abi.txt
 
 test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the documentation
 	$(BIN)/python -m pytest
@@ -112,6 +120,10 @@ $(KERNEL): $(KERNEL_SOURCES)
 $(BUILD)/c/test_stpn: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 $(CFLAGS) $(WARNINGS) -pthread -I$(INCLUDE) $(C_TESTS) $(KERNEL) -lm -o $@
+
+$(BUILD)/c/abi: Tests/c/abi.c $(KERNEL)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CFLAGS) $(WARNINGS) -pthread -I$(INCLUDE) $< $(KERNEL) -lm -o $@
 
 $(BUILD)/c/sanitized: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
 	@mkdir -p $(@D)

@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 from stpn_swift import _kernel
@@ -33,3 +37,17 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def variant(request: pytest.FixtureRequest) -> str:
     """Each cell of variants.py, by its name there."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix that `make install` has installed the C library to."""
+    if shutil.which("swiftc") is None:
+        pytest.skip("Swift is not installed: the C library cannot be built")
+    prefix = tmp_path_factory.mktemp("prefix")
+    command = ["make", "install", f"PREFIX={prefix}"]
+    result = subprocess.run(
+        command, cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+    return prefix

@@ -3,7 +3,7 @@
 The Python blocks of a page are one program, each C or Swift block is one of its own. Of a console block the
 commands behind "$ " run, and print what stands below them, where "…" stands for anything. Commands in sh
 blocks build, install and measure: what they name has to exist. A block that begins with "```python not run"
-is left out.
+is left out. CMake's are run by test_library.py.
 """
 
 import importlib.util
@@ -77,7 +77,7 @@ def test_every_kind_of_user_is_shown_code() -> None:
 
 
 def test_every_block_is_run_or_typed() -> None:
-    known = {"python", "c", "swift", "sh", "console"} | SHOWN
+    known = {"python", "c", "swift", "sh", "console", "cmake"} | SHOWN
     unknown = [str(block) for block in BLOCKS if block.language not in known]
     assert unknown == []
 
