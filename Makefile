@@ -58,8 +58,8 @@ bench: $(VENV)/.bench $(BUILD)/limits ## measure against PyTorch and JAX (ARGS="
 wheel: $(VENV)/.package ## one wheel for every CPython from 3.11 on, in dist/
 	rm -rf $(BUILD)/wheel
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(BUILD)/wheel .
-	rm -rf dist
-	@mkdir dist
+	@mkdir -p dist
+	rm -f dist/*.whl
 	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --zip-compression-level 9 --wheel-dir dist $(BUILD)/wheel/*.whl; \
 	else cp $(BUILD)/wheel/*.whl dist; fi
 
@@ -90,7 +90,7 @@ test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the d
 	$(BIN)/python -m pytest
 
 test-thorough: test test-wheel test-sdist test-static $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, and C under sanitizers and valgrind
-	$(BIN)/python -m pytest Tests/python/test_threads.py -k stress --stress-seconds=60
+	$(BIN)/python -m pytest Tests/python/test_threads.py -k for_a_while --stress-seconds=60
 	$(BIN)/python -m pytest Tests/python/test_properties.py --hypothesis-profile=thorough --hypothesis-seed=$(SEED)
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
 	@if command -v valgrind >/dev/null; then \
@@ -141,7 +141,7 @@ check-python: $(VENV)/.test
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
-	$(BIN)/mypy --strict build_kernel.py Tests/python Tests/try_wheel.py
+	$(BIN)/mypy --strict build_kernel.py install_library.py Tests/python Tests/try_wheel.py
 
 # As the package, and as the kernel is compiled, so far that all warnings come.
 SWIFT_WARNINGS := swiftc -emit-sil -wmo -warnings-as-errors -swift-version 6 -parse-as-library -module-name STPNKernel \

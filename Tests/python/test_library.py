@@ -56,7 +56,7 @@ def declared() -> list[str]:
 
 def version_of(installed: Path) -> str:
     header = (installed / "include" / "stpn.h").read_text(encoding="utf-8")
-    return re.findall(r'STPN_VERSION_STRING "(.*)"', header)[0]
+    return str(re.findall(r'STPN_VERSION_STRING "(.*)"', header)[0])
 
 
 def symbols(*command: str | Path) -> list[str]:
@@ -90,7 +90,7 @@ def test_versions_of_the_shared_library(installed: Path) -> None:
 
 def test_plain_compiler(installed: Path, program: Path, tmp_path: Path) -> None:
     lib, output = installed / "lib", tmp_path / "recall"
-    common = [CC, program / "recall.c", f"-I{installed / 'include'}", "-o", output]
+    common: list[str | Path] = [CC, program / "recall.c", f"-I{installed / 'include'}", "-o", output]
     run(*common, f"-L{lib}", "-lstpn", f"-Wl,-rpath,{lib}")
     assert str(lib) in run("ldd", output)
     run(output)
