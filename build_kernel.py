@@ -93,7 +93,12 @@ def run(command: list[str]) -> str:
 
 
 def c_compiler() -> str:
-    return os.environ.get("CC", "cc")
+    compiler = os.environ.get("CC", "cc")
+    if shutil.which(compiler) is None:
+        raise BuildError(
+            f"stpn_swift is built with a C compiler, and no {compiler} was found: set CC to one."
+        )
+    return compiler
 
 
 def swift_compiler() -> str:
@@ -242,6 +247,7 @@ def build(output: Path | None = None) -> Path:
         return library
     architecture = machine()
     swiftc = swift_compiler()
+    c_compiler()
     runtime = choose_runtime(swiftc)
     output.mkdir(parents=True, exist_ok=True)
 

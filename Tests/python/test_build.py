@@ -47,6 +47,12 @@ def test_an_old_compiler(tmp_path: Path) -> None:
     assert "Swift 6.2 or later" in message and "is 5.10" in message
 
 
+def test_no_c_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CC", str(tmp_path / "missing"))
+    message = build(tmp_path, fake_compiler(tmp_path, "Swift version 6.3"))
+    assert message.count("\n") == 1 and "C compiler" in message and str(tmp_path / "missing") in message
+
+
 def test_no_compiler_at_all(tmp_path: Path) -> None:
     message = build(tmp_path, fake_compiler(tmp_path, "hello"))
     assert message.count("\n") == 1 and "names no version" in message
