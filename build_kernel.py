@@ -209,6 +209,9 @@ def join_with_runtime(swiftc: str, objects: list[Path], target: Path) -> None:
     group = ["-Wl,--start-group", *libraries, "-Wl,--end-group"]
     run([c_compiler(), "-r", "-nostdlib", "-o", str(target), *map(str, objects), swiftrt, *group])
     keep_global(swiftc, "stpn_*", target)
+    # The linker defines these for whoever asks for them, and another Swift runtime in the process does too.
+    hidden = [f"--set-symbol-visibility=__{end}_swift5_*=hidden" for end in ("start", "stop")]
+    run([llvm_tool(swiftc, "objcopy"), "--wildcard", *hidden, str(target)])
 
 
 def output_directory() -> Path:

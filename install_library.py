@@ -69,7 +69,7 @@ def join_objects(archive: Path, joined: Path) -> None:
 def link_shared(joined: Path, version: Version, target: Path) -> None:
     options = [
         f"-Wl,-soname,{shared_name(version.abi)}",
-        "-Wl,--exclude-libs,ALL",
+        f"-Wl,--version-script={TEMPLATES / 'exports.map'}",
         "-Wl,--gc-sections",
         "-Wl,-s",
     ]
