@@ -1,7 +1,7 @@
 """Installs a wheel for every Python of 3.11 or later that the machine has, and runs the Python tests on it
 where no Swift can be reached.
 
-    python Tests/try_wheel.py WHEEL [--folder DIRECTORY] [--python INTERPRETER ...] [PYTEST_ARGUMENT ...]
+    python Tests/try_wheel.py WHEEL [--python INTERPRETER ...] [--without-torch] [PYTEST_ARGUMENT ...]
 
 Each interpreter gets a new virtual environment with NumPy 2, or, where the system brings a NumPy for it, with
 that one; PyTorch goes with NumPy 2, where there is a wheel of it. What is left out is named.
@@ -84,7 +84,7 @@ def without_swift() -> dict[str, str]:
     return environment | {"PATH": os.pathsep.join(folders)}
 
 
-def prepare(interpreter: Interpreter, wheel: Path, folder: Path) -> Path:
+def prepare(interpreter: Interpreter, wheel: Path, folder: Path, with_torch: bool) -> Path:
     """The Python of a new virtual environment with the wheel and what its tests need."""
     shutil.rmtree(folder, ignore_errors=True)
     system = ["--system-site-packages"] if interpreter.numpy else []
@@ -93,16 +93,18 @@ def prepare(interpreter: Interpreter, wheel: Path, folder: Path) -> Path:
     install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     numpy = f"numpy=={interpreter.numpy}" if interpreter.numpy else "numpy>=2"
     subprocess.run([*install, f"{wheel}[experiments]", numpy, *TOOLS], check=True)
-    if interpreter.numpy:
-        print(f"{interpreter}: NumPy {interpreter.numpy} of the system; PyTorch is left out")
+    if interpreter.numpy or not with_torch:
+        print(f"{interpreter}: PyTorch is left out")
     elif subprocess.run([*install, TORCH], check=False).returncode != 0:
         print(f"{interpreter}: {TORCH} cannot be installed, and is left out")
     return python
 
 
-def try_wheel(interpreter: Interpreter, wheel: Path, folder: Path, arguments: list[str]) -> bool:
+def try_wheel(
+    interpreter: Interpreter, wheel: Path, folder: Path, with_torch: bool, arguments: list[str]
+) -> bool:
     print(f"\n{interpreter}", flush=True)
-    python = prepare(interpreter, wheel, folder)
+    python = prepare(interpreter, wheel, folder, with_torch)
     environment = without_swift()
     program = "import numpy, stpn_swift; stpn_swift.show_config(); print(f'NumPy {numpy.__version__}')"
     shown = subprocess.run([python, "-c", program], env=environment, cwd=folder, check=False)
@@ -119,6 +121,7 @@ def main() -> int:
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "wheel-tests")
     parser.add_argument("--python", type=Path, action="append", help="only this one; may be given again")
+    parser.add_argument("--without-torch", action="store_true", help="it is a large download")
     options, arguments = parser.parse_known_args()
     wheel = options.wheel.resolve(strict=True)
     chosen = [ask(path) for path in options.python] if options.python else interpreters()
@@ -127,7 +130,7 @@ def main() -> int:
         if interpreter is None:
             raise SystemExit("--python: expected CPython of 3.11 or later")
         name = f"{'.'.join(map(str, interpreter.version))}{interpreter.prefix.replace('/', '-')}"
-        if not try_wheel(interpreter, wheel, options.folder / name, arguments):
+        if not try_wheel(interpreter, wheel, options.folder / name, not options.without_torch, arguments):
             failed.append(interpreter)
     print(f"\n{wheel.name}, {wheel.stat().st_size:,} bytes, on {len(chosen)} Pythons:")
     for interpreter in chosen:
