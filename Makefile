@@ -10,19 +10,26 @@ BUILD := build
 KERNEL := $(BUILD)/native/libstpn.a
 INCLUDE := Sources/CSTPN/include
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 
 # A demo that was interrupted goes on, one that is complete says its results again.
 RESUME := $(if $(wildcard runs/retrieval/seed-0/checkpoint.safetensors),--resume)
 
-# What the thorough property tests draw.
+# What the thorough tests draw, and for how long the fuzzer does.
 SEED ?= 0
+FUZZ_SECONDS ?= 60
 
 # The stacks of threads that wait for work until the process ends are "possibly lost".
 LEAKS := --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 
 CFLAGS ?= -O1 -g
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Werror
 CXX := $(shell command -v c++ || command -v clang++)
+LIBASAN := $(wildcard $(shell $(CC) -print-file-name=libasan.so))
+
+# The clang of the Swift toolchain: its fuzzer and sanitizers are those that Swift compiles for.
+CLANG = $(dir $(realpath $(shell command -v swiftc)))clang
 
 BIN := $(VENV)/bin
 KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f \
@@ -34,8 +41,8 @@ C_SOURCES := $(shell find Sources Tests/c examples -name '*.[ch]' -o -name '*.cp
 SWIFT_SOURCES := $(shell find Sources/STPNKernel -name '*.swift')
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
 
-.PHONY: help demo install abi test test-headers test-swift test-c test-python test-thorough test-wheel test-sdist \
-	test-static wheel docs check check-python check-swift check-c format bench clean
+.PHONY: help demo install abi test test-headers test-swift test-c test-python test-fuzz run-fuzz test-bridge \
+	test-wheel test-sdist test-static test-thorough wheel docs check check-python check-swift check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -47,8 +54,8 @@ help: ## this list
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
 	$(BIN)/python -m stpn_swift.experiments.retrieval $(or $(ARGS),$(RESUME))
 
-install: $(KERNEL) ## libstpn, stpn.h, and what pkg-config and CMake read (PREFIX=/usr/local DESTDIR=)
-	$(PYTHON) install_library.py --prefix '$(abspath $(PREFIX))' --destdir '$(DESTDIR)'
+install: $(KERNEL) ## libstpn, stpn.h, and what pkg-config and CMake read (PREFIX=/usr/local LIBDIR=lib DESTDIR=)
+	$(PYTHON) install_library.py --prefix '$(abspath $(PREFIX))' --libdir '$(LIBDIR)' --destdir '$(DESTDIR)'
 
 test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
 
@@ -89,7 +96,29 @@ abi: $(BUILD)/c/abi ## write the list of the C ABI anew, after a change that doc
 test-python: $(VENV)/.test $(KERNEL) ## the Python package and the code of the documentation
 	$(BIN)/python -m pytest
 
-test-thorough: test test-wheel test-sdist test-static $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, and C under sanitizers and valgrind
+test-fuzz: ## the C interface called at random for FUZZ_SECONDS, under sanitizers
+	@if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+		$(CLANG) -fsanitize=fuzzer,address,undefined -fuse-ld=lld -x c - -o /dev/null 2>/dev/null; \
+	then $(MAKE) --no-print-directory run-fuzz; \
+	else echo 'libFuzzer: not in the Swift toolchain, fuzzing is left out'; fi
+
+run-fuzz: $(BUILD)/fuzz/fuzz
+	@mkdir -p $(BUILD)/fuzz/corpus
+	@echo 'fuzzing for $(FUZZ_SECONDS) seconds'
+	@$< -max_total_time=$(FUZZ_SECONDS) -seed=$(SEED) -max_len=512 -len_control=0 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus > $(BUILD)/fuzz/log 2>&1 || { cat $(BUILD)/fuzz/log; exit 1; }
+	@grep number_of_executed_units $(BUILD)/fuzz/log
+
+ifneq ($(LIBASAN),)
+test-bridge: $(VENV)/.test $(BUILD)/sanitized/stpn_swift/_kernel.abi3.so ## the Python extension under sanitizers
+	PYTHONPATH=$(BUILD)/sanitized LD_PRELOAD=$(LIBASAN) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+		$(BIN)/python -m pytest $(addprefix Tests/python/test_,errors.py api.py threads.py)
+else
+test-bridge:
+	@echo 'libasan: $(CC) has none, the Python extension under sanitizers is left out'
+endif
+
+test-thorough: test test-fuzz test-bridge test-wheel test-sdist test-static $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, fuzzing, sanitizers, valgrind
 	$(BIN)/python -m pytest Tests/python/test_threads.py -k for_a_while --stress-seconds=60
 	$(BIN)/python -m pytest Tests/python/test_properties.py --hypothesis-profile=thorough --hypothesis-seed=$(SEED)
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
@@ -127,8 +156,26 @@ $(BUILD)/c/abi: Tests/c/abi.c $(KERNEL)
 
 $(BUILD)/c/sanitized: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover $(WARNINGS) -pthread -I$(INCLUDE) \
+	$(CC) -std=c11 $(SANITIZE) $(WARNINGS) -pthread -I$(INCLUDE) \
 		$(C_TESTS) $(KERNEL) -lm -o $@
+
+# The kernel itself under AddressSanitizer, and telling the fuzzer which way a call went.
+$(BUILD)/fuzz/kernel.o: $(KERNEL_SOURCES)
+	@mkdir -p $(@D)
+	@echo 'building the kernel for the fuzzer: this takes a few minutes'
+	swiftc -O -wmo -parse-as-library -swift-version 6 -module-name STPNKernel -sanitize=address,fuzzer \
+		-enable-experimental-feature Embedded -Xcc -fno-math-errno -I$(INCLUDE) -ISources/CPlatform/include \
+		-c $(filter %.swift,$^) -o $@
+
+$(BUILD)/fuzz/fuzz: Tests/c/fuzz.c $(wildcard Sources/CPlatform/*.c) $(BUILD)/fuzz/kernel.o
+	$(CLANG) -std=c11 $(SANITIZE) -fsanitize=fuzzer -fuse-ld=lld $(WARNINGS) -pthread -I$(INCLUDE) \
+		-ISources/CPlatform/include $^ -lm -o $@
+
+$(BUILD)/sanitized/stpn_swift/_kernel.abi3.so: $(PACKAGE_SOURCES) $(KERNEL)
+	rm -rf $(BUILD)/sanitized && mkdir -p $(BUILD)/sanitized && cp -R python/stpn_swift $(BUILD)/sanitized
+	$(CC) -shared -fPIC -std=c11 $(SANITIZE) $(filter-out -Wpedantic,$(WARNINGS)) -DPy_LIMITED_API=0x030B0000 -I$(INCLUDE) \
+		-I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+		Sources/CPyBridge/*.c $(KERNEL) -lm -pthread -o $@
 
 $(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(VENV)/.test
 	$(BIN)/python $< Tests/golden $@

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,14 +87,32 @@ def build_libraries(version: Version, folder: Path) -> tuple[Path, Path]:
     join_objects(archive, joined)
     static.unlink(missing_ok=True)
     run([llvm_tool(swift_compiler(), "ar"), "crs", str(static), str(joined)])
-    link_shared(joined, version, shared)
+    unfinished = folder / "unfinished.so"
+    link_shared(joined, version, unfinished)
+    unfinished.rename(shared)
     return static, shared
 
 
-def fill(template: str, values: dict[str, str], target: Path) -> None:
-    text = (TEMPLATES / template).read_text()
+def replace(target: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file beside the target first: programs that run with the old one keep it whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(re.sub(r"@(\w+)@", lambda name: values[name[1]], text))
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    write(unfinished)
+    unfinished.replace(target)
+
+
+def copy(source: Path, folder: Path) -> None:
+    replace(folder / source.name, lambda target: shutil.copy(source, target))
+
+
+def link(folder: Path, name: str, to: str) -> None:
+    replace(folder / name, lambda target: target.symlink_to(to))
+
+
+def fill(template: str, values: dict[str, str], folder: Path) -> None:
+    text = re.sub(r"@(\w+)@", lambda name: values[name[1]], (TEMPLATES / template).read_text())
+    replace(folder / template.removesuffix(".in"), lambda target: target.write_text(text))
 
 
 def install(prefix: Path, libdir: str) -> None:
@@ -101,27 +120,25 @@ def install(prefix: Path, libdir: str) -> None:
         raise BuildError(f"The C library is installed on Linux alone; on {sys.platform} link {build()}.")
     version = Version.of_header()
     static, shared = build_libraries(version, output_directory() / "library")
-    lib, include = prefix / libdir, prefix / "include"
-    for folder in (lib, include):
-        folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HEADER, include)
-    shutil.copy(static, lib)
-    shutil.copy(shared, lib)
-    for link, name in [(shared_name(version.abi), shared.name), ("libstpn.so", shared_name(version.abi))]:
-        (lib / link).unlink(missing_ok=True)
-        (lib / link).symlink_to(name)
+    soname = shared_name(version.abi)
+    lib = prefix / libdir
+    copy(HEADER, prefix / "include")
+    copy(static, lib)
+    copy(shared, lib)
+    link(lib, soname, to=shared.name)
+    link(lib, "libstpn.so", to=soname)
 
     values = {
         "ABI": version.abi,
         "LIBDIR": libdir,
         "SHARED": shared.name,
-        "SONAME": shared_name(version.abi),
+        "SONAME": soname,
         "UP": os.path.relpath(prefix, lib / "pkgconfig"),
         "VERSION": str(version),
     }
-    fill("stpn.pc.in", values, lib / "pkgconfig" / "stpn.pc")
-    for name in ("stpn-config.cmake", "stpn-config-version.cmake"):
-        fill(f"{name}.in", values, lib / "cmake" / "stpn" / name)
+    fill("stpn.pc.in", values, lib / "pkgconfig")
+    fill("stpn-config.cmake.in", values, lib / "cmake" / "stpn")
+    fill("stpn-config-version.cmake.in", values, lib / "cmake" / "stpn")
 
 
 def main() -> int:

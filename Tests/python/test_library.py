@@ -152,10 +152,13 @@ def test_cmake_serves_versions_of_the_same_abi(installed: Path, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("installed")  # it can be built
-def test_destdir_goes_before_the_prefix(tmp_path: Path) -> None:
-    run("make", "install", "PREFIX=/opt/stpn", f"DESTDIR={tmp_path}")
+def test_what_packagers_set(tmp_path: Path) -> None:
+    run("make", "install", "PREFIX=/opt/stpn", "LIBDIR=lib/a-machine", f"DESTDIR={tmp_path}")
     folder = tmp_path / "opt" / "stpn"
-    assert (folder / "include" / "stpn.h").exists()
+    lib = folder / "lib" / "a-machine"
+    assert (folder / "include" / "stpn.h").exists() and (lib / "libstpn.so").exists()
+    text = (lib / "pkgconfig" / "stpn.pc").read_text(encoding="utf-8")
+    assert "prefix=${pcfiledir}/../../..\n" in text and "libdir=${prefix}/lib/a-machine\n" in text
     for path in folder.rglob("*"):
         if path.suffix in {".pc", ".cmake"}:
             text = path.read_text(encoding="utf-8")

@@ -123,20 +123,20 @@ func train() error {
 		x: unsafe.Pointer(&x[0]), y: unsafe.Pointer(&y[0]), parameters: pointers(parameters)}
 	backward := C.stpn_backward_buffers{struct_size: C.sizeof_stpn_backward_buffers,
 		grad_y: unsafe.Pointer(&gradY[0]), grad_parameters: pointers(gradients)}
-	if err := call(func(e *C.stpn_error) C.int32_t {
-		return C.stpn_tape_size(&cell, &run, &forward.tape_size, e)
-	}); err != nil {
-		return err
-	}
-	if err := call(func(e *C.stpn_error) C.int32_t {
-		return C.stpn_workspace_size(&cell, &run, C.STPN_PASS_FORWARD, &forward.workspace_size, e)
-	}); err != nil {
-		return err
-	}
-	if err := call(func(e *C.stpn_error) C.int32_t {
-		return C.stpn_workspace_size(&cell, &run, C.STPN_PASS_BACKWARD, &backward.workspace_size, e)
-	}); err != nil {
-		return err
+	for _, size := range []func(*C.stpn_error) C.int32_t{
+		func(e *C.stpn_error) C.int32_t {
+			return C.stpn_tape_size(&cell, &run, &forward.tape_size, e)
+		},
+		func(e *C.stpn_error) C.int32_t {
+			return C.stpn_workspace_size(&cell, &run, C.STPN_PASS_FORWARD, &forward.workspace_size, e)
+		},
+		func(e *C.stpn_error) C.int32_t {
+			return C.stpn_workspace_size(&cell, &run, C.STPN_PASS_BACKWARD, &backward.workspace_size, e)
+		},
+	} {
+		if err := call(size); err != nil {
+			return err
+		}
 	}
 	forward.tape = unsafe.Pointer(&zeros[byte](int(forward.tape_size))[0])
 	forward.workspace = unsafe.Pointer(&zeros[byte](int(forward.workspace_size))[0])
