@@ -3,6 +3,8 @@ import PackageDescription
 
 let package = Package(
     name: "stpn_swift",
+    // Tested on Linux; on macOS untested.
+    platforms: [.macOS(.v13)],
     products: [
         .library(name: "STPNKernel", targets: ["STPNKernel"])
     ],

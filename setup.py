@@ -10,16 +10,38 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from build_kernel import HEADERS, BuildError, build  # noqa: E402  (the folder of setup.py is not on the path of an isolated build)
+from build_kernel import HEADERS, BuildError, build, runtime_of  # noqa: E402  (the folder of setup.py is not on the path of an isolated build)
+
+# Debugging information and every symbol but the module's own stay out: the library is several times the code.
+LINKER_OPTIONS = {
+    "linux": [
+        "-pthread",
+        "-lm",
+        "-Wl,--version-script=Sources/CPyBridge/exports.map",
+        "-Wl,--gc-sections",
+        "-Wl,--strip-all",
+    ],
+    "darwin": ["-Wl,-exported_symbol,_PyInit__kernel", "-Wl,-dead_strip", "-Wl,-x"],
+}
 
 
 class BuildWithKernel(build_ext):
+    def build_extensions(self) -> None:
+        # A Python of one's own brings the folder of its libraries, which is another one on other machines.
+        linker = self.compiler.linker_so
+        self.compiler.set_executables(
+            linker_so=[part for part in linker if not part.startswith("-Wl,-rpath")]
+        )
+        super().build_extensions()
+
     def build_extension(self, ext: Extension) -> None:
         try:
             library = build()
         except BuildError as error:
             sys.exit(f"error: {error}")
         ext.extra_objects = [str(library)]
+        ext.define_macros.append(("STPN_KERNEL_BUILD", f'"{runtime_of(library).value}"'))
+        self.force = True  # what was linked before may have been another library
         super().build_extension(ext)
 
 
@@ -33,14 +55,11 @@ def version() -> str:
 extension = Extension(
     "stpn_swift._kernel",
     sources=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources" / "CPyBridge").glob("*.c"))],
-    depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "Sources").rglob("*")) if path.is_file()],
     include_dirs=[str(headers.relative_to(ROOT)) for headers in HEADERS[:1]],
-    define_macros=[("Py_LIMITED_API", "0x030B0000"), ("STPN_KERNEL_BUILD", '"Embedded Swift"')],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],
     py_limited_api=True,
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
-    extra_link_args=["-pthread", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
-    if sys.platform == "linux"
-    else [],
+    extra_link_args=LINKER_OPTIONS.get(sys.platform, []),
 )
 
 setup(

@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 from stpn_swift import _kernel
@@ -10,6 +14,12 @@ AVAILABLE = [name for name, available, _ in _kernel.implementations() if availab
 settings.register_profile("quick", max_examples=500, derandomize=True, database=None, deadline=None)
 settings.register_profile("thorough", max_examples=5000, database=None, deadline=None, print_blob=True)
 settings.load_profile("quick")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stress-seconds", type=float, default=3, help="how long the stress test of threads runs"
+    )
 
 
 @pytest.fixture(params=AVAILABLE)
@@ -27,3 +37,17 @@ def dtype(request: pytest.FixtureRequest) -> str:
 def variant(request: pytest.FixtureRequest) -> str:
     """Each cell of variants.py, by its name there."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix that `make install` has installed the C library to."""
+    if shutil.which("swiftc") is None:
+        pytest.skip("Swift is not installed: the C library cannot be built")
+    prefix = tmp_path_factory.mktemp("prefix")
+    command = ["make", "install", f"PREFIX={prefix}"]
+    result = subprocess.run(
+        command, cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+    return prefix

@@ -1,9 +1,14 @@
-"""Building without a Swift toolchain, or with an old one, says what is missing in one sentence."""
+"""Building says in one sentence what it misses of the toolchain, and chooses what the kernel stands on."""
 
+import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +47,70 @@ def test_an_old_compiler(tmp_path: Path) -> None:
     assert "Swift 6.2 or later" in message and "is 5.10" in message
 
 
+def test_no_c_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CC", str(tmp_path / "missing"))
+    message = build(tmp_path, fake_compiler(tmp_path, "Swift version 6.3"))
+    assert message.count("\n") == 1 and "C compiler" in message and str(tmp_path / "missing") in message
+
+
 def test_no_compiler_at_all(tmp_path: Path) -> None:
     message = build(tmp_path, fake_compiler(tmp_path, "hello"))
     assert message.count("\n") == 1 and "names no version" in message
+
+
+def kernel_build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.delenv("STPN_KERNEL_BUILD", raising=False)
+    return importlib.import_module("build_kernel")
+
+
+def test_a_toolchain_without_embedded_swift_gets_a_static_runtime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = kernel_build(monkeypatch)
+    monkeypatch.setattr(sys, "platform", "linux")
+    compiler = fake_compiler(tmp_path, "Swift version 6.3")
+    assert module.choose_runtime(str(compiler)) is module.Runtime.EMBEDDED
+    compiler.write_text('#!/bin/sh\ncase "$*" in *Embedded*) exit 1;; esac\n')
+    assert module.choose_runtime(str(compiler)) is module.Runtime.STATIC
+
+
+def test_elsewhere_than_on_linux_embedded_swift_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = kernel_build(monkeypatch)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    compiler = fake_compiler(tmp_path, "Swift version 6.3")
+    compiler.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(module.BuildError, match="cannot do Embedded Swift"):
+        module.choose_runtime(str(compiler))
+
+
+@pytest.mark.skipif(shutil.which("swiftc") is None, reason="Swift is not installed")
+def test_the_choice_of_this_toolchain_is_its_own_or_the_environment_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = kernel_build(monkeypatch)
+    compiler = module.swift_compiler()
+    has_embedded = module.has_embedded_swift(compiler)
+    assert (module.choose_runtime(compiler) is module.Runtime.EMBEDDED) == has_embedded
+    monkeypatch.setenv("STPN_KERNEL_BUILD", "embedded")
+    assert module.choose_runtime(compiler) is module.Runtime.EMBEDDED
+    assert module.output_directory() == ROOT / "build" / "native-embedded"
+
+
+def test_an_unknown_runtime_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STPN_KERNEL_BUILD", "dynamic")
+    message = build(tmp_path, fake_compiler(tmp_path, "Swift version 6.3"))
+    assert message == 'STPN_KERNEL_BUILD: expected "embedded", "static" or nothing, got "dynamic".\n'
+
+
+def test_a_library_of_another_runtime_is_not_current(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = kernel_build(monkeypatch)
+    library = tmp_path / "libstpn.a"
+    library.touch()
+    assert not module.is_current(library)
+    (tmp_path / "runtime.txt").write_text("Embedded Swift")
+    assert module.is_current(library)
+    monkeypatch.setenv("STPN_KERNEL_BUILD", "static")
+    assert not module.is_current(library)

@@ -1,11 +1,15 @@
-"""The code of README.md and docs/ runs as it stands there: Python, C and Swift.
+"""The code of README.md and docs/ runs as it stands there.
 
-The Python blocks of a page are one program, each C or Swift block is one of its own. A block that begins with
-"```python not run" is left out; shell commands are not run.
+The Python blocks of a page are one program, each C or Swift block is one of its own. Of a console block the
+commands behind "$ " run, and print what stands below them, where "…" stands for anything. Commands in sh
+blocks build, install and measure: what they name has to exist. A block that begins with "```python not run"
+is left out. CMake's are run by test_library.py.
 """
 
+import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 INCLUDE = ROOT / "Sources" / "CSTPN" / "include"
-SHELL = {"", "sh", "console", "text"}
+SHOWN = {"", "text"}
 
 SWIFT_PACKAGE = """\
 // swift-tools-version:6.2
@@ -73,7 +77,8 @@ def test_every_kind_of_user_is_shown_code() -> None:
 
 
 def test_every_block_is_run_or_typed() -> None:
-    unknown = [str(block) for block in BLOCKS if block.language not in {"python", "c", "swift"} | SHELL]
+    known = {"python", "c", "swift", "sh", "console", "cmake"} | SHOWN
+    unknown = [str(block) for block in BLOCKS if block.language not in known]
     assert unknown == []
 
 
@@ -82,6 +87,8 @@ def test_python(page: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     for block in of("python"):
         if block.page == page:
+            if re.search(r"^import (torch|stpn_swift\.torch)$", block.code, re.MULTILINE):
+                pytest.importorskip("torch")
             lines += [""] * (block.line - 1 - len(lines))  # so that a traceback names the lines of the page
             lines += block.code.splitlines()
     program = tmp_path / f"{page.name}.py"
@@ -117,3 +124,53 @@ def test_swift(block: Block, tmp_path: Path) -> None:
     (tmp_path / "Package.swift").write_text(SWIFT_PACKAGE, encoding="utf-8")
     (tmp_path / "stpn_swift").symlink_to(ROOT)  # a package by path goes by the name of its folder
     run(["swift", "run"], tmp_path)
+
+
+@pytest.mark.parametrize("block", of("console"), ids=str)
+def test_console(block: Block, tmp_path: Path) -> None:
+    folder = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": os.pathsep.join([folder, os.environ["PATH"]])}
+    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.code, re.MULTILINE):
+        result = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        pattern = ".*".join(map(re.escape, shown.split("…")))
+        assert re.fullmatch(pattern, result.stdout, re.DOTALL), f"{command}\n{result.stdout}"
+
+
+def missing(command: list[str]) -> list[str]:
+    """What a command names that is not there: targets of make, modules and files."""
+    words = [word for word in command if not re.fullmatch(r"[A-Za-z_]+=.*", word)]
+    if not words:
+        return []
+    program, *arguments = words
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        return [word for word in arguments if not word.startswith("-") and word not in targets]
+    if re.search(r"python3?$", program) and arguments[:1] == ["-m"]:
+        return [] if importlib.util.find_spec(arguments[1]) else [arguments[1]]
+    return [word for word in arguments if word.endswith(".py") and not (ROOT / word).exists()]
+
+
+@pytest.mark.parametrize("block", of("sh"), ids=str)
+def test_sh(block: Block) -> None:
+    subprocess.run(["sh", "-n", "-c", block.code], check=True)
+    for line in block.code.splitlines():
+        assert missing(shlex.split(line, comments=True)) == [], line
+
+
+def test_links_lead_to_files() -> None:
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("https://") and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_every_page_is_in_the_list() -> None:
+    listed = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.parent.name == "docs" and page.name not in listed] == [
+        "README.md"
+    ]

@@ -4,8 +4,6 @@ import golden
 import numpy as np
 import pytest
 import stpn_swift
-import stpn_swift.torch
-import torch
 
 
 @pytest.fixture(params=golden.NAMES)
@@ -63,7 +61,10 @@ def test_numpy_steps(case: golden.Golden, cell: stpn_swift.Cell) -> None:
 
 
 def test_torch(case: golden.Golden, dtype: str, implementation: str) -> None:
-    cell = stpn_swift.torch.cell_from_config(case.config, dtype=getattr(torch, dtype))
+    torch = pytest.importorskip("torch")
+    from stpn_swift.torch import cell_from_config
+
+    cell = cell_from_config(case.config, dtype=getattr(torch, dtype))
     cell.load_state_dict({key: torch.from_numpy(array) for key, array in case.params.items()})
     cell.implementation = implementation
     x = torch.from_numpy(case.x).requires_grad_()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,3 +120,27 @@ def test_a_forked_process_computes_the_same() -> None:
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout == "True 0\n"
+
+
+def stress(*arguments: str, timeout: float) -> int:
+    """The calls that were compared; a deadlock is a TimeoutExpired."""
+    program = Path(__file__).with_name("stress.py")
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::DeprecationWarning",
+        str(program),
+        *arguments,
+    ]  # fork with threads
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout.split()[0])
+
+
+def test_python_threads_call_the_same_and_different_cells_for_a_while(request: pytest.FixtureRequest) -> None:
+    seconds = request.config.getoption("--stress-seconds")
+    assert stress("threads", str(seconds), timeout=seconds + 300) >= 8
+
+
+def test_processes_that_are_forked_while_threads_compute() -> None:
+    assert stress("forks", timeout=300) >= 200

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import stpn_swift
-import torch
 import variants
+
+pytest.importorskip("torch")
+import torch
 from stpn_swift.torch import (
     STPN,
     STPNF,

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, overload
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,7 +11,7 @@ from . import _kernel
 
 Array = NDArray[Any]
 State = dict[str, Array]
-Seed = int | np.random.Generator | None
+Seed: TypeAlias = "int | np.random.Generator | None"  # as text: numpy.random is loaded by the first cell
 
 
 class Grads(NamedTuple):

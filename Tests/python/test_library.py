@@ -1,0 +1,165 @@
+"""What `make install` installs: complete, movable, nothing visible but stpn.h, nothing needed but libc."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "c.md"
+NEEDED_AT_MOST = {"libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux-aarch64.so.1"}
+CC = os.environ.get("CC", "cc")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the C library is installed on Linux alone")
+
+
+def run(*command: str | Path, folder: Path = ROOT) -> str:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def need(tool: str) -> str:
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"{tool} is not installed")
+    return path
+
+
+@pytest.fixture(scope="module")
+def moved(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The installed tree in another place."""
+    return shutil.copytree(installed, tmp_path_factory.mktemp("moved") / "a tree", symlinks=True)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program and the CMakeLists.txt of docs/c.md."""
+    text = PAGE.read_text(encoding="utf-8")
+    folder = tmp_path_factory.mktemp("program")
+    for language, name in (("c", "recall.c"), ("cmake", "CMakeLists.txt")):
+        code = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert code is not None, f"docs/c.md shows no {language}"
+        (folder / name).write_text(code[1], encoding="utf-8")
+    return folder
+
+
+def declared() -> list[str]:
+    """The functions of the committed list."""
+    lines = (ROOT / "Tests" / "c" / "abi.txt").read_text(encoding="utf-8").splitlines()
+    return sorted(line.partition("(")[0].split()[-1] for line in lines if "(" in line)
+
+
+def version_of(installed: Path) -> str:
+    header = (installed / "include" / "stpn.h").read_text(encoding="utf-8")
+    return str(re.findall(r'STPN_VERSION_STRING "(.*)"', header)[0])
+
+
+def symbols(*command: str | Path) -> list[str]:
+    return sorted(line.split()[-1] for line in run(*command).splitlines() if len(line.split()) == 3)
+
+
+def test_shared_library_shows_the_functions_of_the_header_alone(installed: Path) -> None:
+    assert symbols("nm", "-D", "--defined-only", installed / "lib" / "libstpn.so") == declared()
+
+
+def test_static_library_shows_the_functions_of_the_header_alone(installed: Path) -> None:
+    assert symbols("nm", "-g", "--defined-only", installed / "lib" / "libstpn.a") == declared()
+
+
+def test_shared_library_needs_nothing_but_libc(installed: Path) -> None:
+    dynamic = run("readelf", "-d", installed / "lib" / "libstpn.so")
+    assert set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)) <= NEEDED_AT_MOST
+    assert "(RPATH)" not in dynamic and "(RUNPATH)" not in dynamic and "(TEXTREL)" not in dynamic
+
+
+def test_versions_of_the_shared_library(installed: Path) -> None:
+    lib = installed / "lib"
+    version = version_of(installed)
+    major, minor, _ = version.split(".")
+    soname = f"libstpn.so.{'0.' + minor if major == '0' else major}"
+    assert re.findall(r"\(SONAME\).*\[(.*)\]", run("readelf", "-d", lib / "libstpn.so")) == [soname]
+    assert os.readlink(lib / "libstpn.so") == soname
+    assert os.readlink(lib / soname) == f"libstpn.so.{version}"
+    assert not (lib / f"libstpn.so.{version}").is_symlink()
+
+
+def test_plain_compiler(installed: Path, program: Path, tmp_path: Path) -> None:
+    lib, output = installed / "lib", tmp_path / "recall"
+    common: list[str | Path] = [CC, program / "recall.c", f"-I{installed / 'include'}", "-o", output]
+    run(*common, f"-L{lib}", "-lstpn", f"-Wl,-rpath,{lib}")
+    assert str(lib) in run("ldd", output)
+    run(output)
+    run(*common, lib / "libstpn.a", "-lm", "-pthread")
+    assert "libstpn" not in run("ldd", output)
+    run(output)
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
+def test_pkg_config(
+    static: bool, installed: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = need("pkg-config")
+    moved = shutil.copytree(installed, tmp_path / "moved", symlinks=True)
+    monkeypatch.setenv("PKG_CONFIG_PATH", str(moved / "lib" / "pkgconfig"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(moved / "lib"))
+    flags = run(tool, "--cflags", "--libs", *(["--static"] if static else []), "stpn").split()
+    assert any(str(moved) in flag for flag in flags) and not any(str(installed) in flag for flag in flags)
+    if static:
+        (moved / "lib" / "libstpn.so").unlink()
+    run(CC, program / "recall.c", *flags, "-o", tmp_path / "recall")
+    assert ("libstpn" in run("ldd", tmp_path / "recall")) == (not static)
+    run(tmp_path / "recall")
+
+
+@pytest.mark.parametrize("target", ["stpn::stpn", "stpn::stpn_static"])
+def test_cmake(target: str, moved: Path, program: Path, tmp_path: Path) -> None:
+    tool = need("cmake")
+    shutil.copy(program / "recall.c", tmp_path)
+    lists = (program / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert "stpn::stpn)" in lists
+    (tmp_path / "CMakeLists.txt").write_text(lists.replace("stpn::stpn)", f"{target})"), encoding="utf-8")
+    run(tool, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={moved}")
+    run(tool, "--build", tmp_path / "build")
+    assert ("libstpn" in run("ldd", tmp_path / "build" / "recall")) == (target == "stpn::stpn")
+    run(tmp_path / "build" / "recall")
+
+
+def test_cmake_serves_versions_of_the_same_abi(installed: Path, tmp_path: Path) -> None:
+    tool = need("cmake")
+
+    def is_served(requested: str) -> bool:
+        script = tmp_path / "ask.cmake"
+        script.write_text(
+            f'set(PACKAGE_FIND_VERSION "{requested}")\n'
+            f'include("{installed / "lib" / "cmake" / "stpn" / "stpn-config-version.cmake"}")\n'
+            'message("${PACKAGE_VERSION_COMPATIBLE}")\n',
+            encoding="utf-8",
+        )
+        result = subprocess.run([tool, "-P", script], capture_output=True, text=True, check=True)
+        return result.stderr.strip() == "TRUE"
+
+    version = version_of(installed)
+    major, minor, patch = map(int, version.split("."))
+    served = [version, f"{major}.{minor}"]
+    refused = [f"{major}.{minor}.{patch + 1}", f"{major}.{minor + 1}", f"{major}.{minor}0", f"{major + 1}"]
+    assert [is_served(requested) for requested in served] == [True, True]
+    assert [is_served(requested) for requested in refused] == [False] * 4
+
+
+@pytest.mark.usefixtures("installed")  # it can be built
+def test_what_packagers_set(tmp_path: Path) -> None:
+    run("make", "install", "PREFIX=/opt/stpn", "LIBDIR=lib/a-machine", f"DESTDIR={tmp_path}")
+    folder = tmp_path / "opt" / "stpn"
+    lib = folder / "lib" / "a-machine"
+    assert (folder / "include" / "stpn.h").exists() and (lib / "libstpn.so").exists()
+    text = (lib / "pkgconfig" / "stpn.pc").read_text(encoding="utf-8")
+    assert "prefix=${pcfiledir}/../../..\n" in text and "libdir=${prefix}/lib/a-machine\n" in text
+    for path in folder.rglob("*"):
+        if path.suffix in {".pc", ".cmake"}:
+            text = path.read_text(encoding="utf-8")
+            assert str(tmp_path) not in text and "/opt" not in text and "@" not in text, path
