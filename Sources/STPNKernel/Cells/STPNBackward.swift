@@ -269,7 +269,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     block.factors[3 &* N &+ i] = row.h[i]
                 }
                 let adjoint = STPNAdjointRow<Number, N>(
-                    row: row, stepStride: block.history.stepStride, gradX: block.gradX + s &* cell.synapses + j &* Kp, gradStride: cell.synapses,
+                    row: row, stepStride: block.history.stepStride, gradX: block.gradX + s &* cell.synapses + j &* Kp,
+                    gradStride: cell.synapses,
                     gradV: block.gradV + s &* Kp, gradU: block.gradU + s &* Kp, gradRowStride: Kp,
                     gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
                     gradGamma: gradients.gamma + j &* Kp,
