@@ -46,6 +46,9 @@ static uint64_t take_bits(void)
 /* One time in 8: a fault. */
 static int take_fault(void) { return take_below(8) == 7; }
 
+/* The size that it should be, or any. */
+static size_t take_claim(size_t size) { return take_fault() ? take_bits() >> take_below(64) : size; }
+
 /* A small size, or any number. */
 static int64_t take_size(void)
 {
@@ -179,7 +182,7 @@ static void take_fields(stpn_cell *cell)
     if (take_fault())
         cell->clamp = take_number();
     if (take_fault())
-        cell->struct_size = take_bits() >> take_below(64);
+        cell->struct_size = take_claim(sizeof *cell);
 }
 
 static stpn_cell take_cell(void)
@@ -259,10 +262,10 @@ static void *sequence(call *c, int64_t width)
     return affordable(c, bytes_of(c, (int64_t[]){c->run.batch, c->run.time, width}, 3));
 }
 
-static void **remember(void **pointers[], size_t *count, void **pointer)
+static void remember(void **pointers[], size_t *count, void **pointer)
 {
     REQUIRE(*count < MOST_POINTERS);
-    return pointers[(*count)++] = pointer;
+    pointers[(*count)++] = pointer;
 }
 
 static void add_output(call *c, void **pointer) { remember(c->outputs, &c->output_count, pointer); }
@@ -294,7 +297,7 @@ static void **arrays(call *c, int are_states, int are_written)
 static void *scratch(call *c, size_t needed, size_t *given)
 {
     void *memory = affordable(c, needed);
-    *given = take_fault() ? take_bits() >> take_below(64) : needed;
+    *given = take_claim(needed);
     return memory;
 }
 
@@ -316,7 +319,7 @@ static void *tape(call *c, size_t *given)
 
 /* Faults in the pointers of a call: none, a misaligned one, and an output over another buffer. An input may not be put over
  * another one, which may be smaller. */
-static void spoil(call *c)
+static void spoil(call *c, size_t *workspace_size)
 {
     void **output = c->outputs[take_below((uint8_t)c->output_count)];
     void **in = c->inputs[take_below((uint8_t)c->input_count)];
@@ -338,13 +341,15 @@ static void spoil(call *c)
     default:
         break;
     }
-    /* The first output and the first input are sequences: where they are in one place the call is refused, whatever
-     * memory it claims to have. */
-    if (!c->is_affordable)
+    if (c->is_affordable)
+        return;
+    /* What is too small must not be touched. The first output and input are sequences, which may not be in one place; where
+     * these are empty, there is no workspace. */
+    if (*c->outputs[0] && *c->inputs[0])
         *c->outputs[0] = *c->inputs[0];
+    else
+        *workspace_size = 0;
 }
-
-static size_t spoilt_size(size_t size) { return take_fault() ? take_bits() >> take_below(64) : size; }
 
 /* A refused call has written nothing. */
 static int32_t expect_untouched(const call *c, int32_t status)
@@ -365,7 +370,7 @@ static call begin(const stpn_cell *cell, const stpn_run *run)
 static int32_t forward(const stpn_cell *cell, const stpn_run *run, void **written_tape, size_t *tape_size)
 {
     call c = begin(cell, run);
-    stpn_forward_buffers b = {.struct_size = spoilt_size(sizeof b)};
+    stpn_forward_buffers b = {.struct_size = take_claim(sizeof b)};
     b.y = sequence(&c, cell->hidden_size);
     add_output(&c, &b.y);
     b.x = sequence(&c, cell->input_size);
@@ -384,7 +389,7 @@ static int32_t forward(const stpn_cell *cell, const stpn_run *run, void **writte
     b.tape = tape(&c, &b.tape_size);
     add_output(&c, &b.tape);
     b.workspace = workspace(&c, STPN_PASS_FORWARD, &b.workspace_size);
-    spoil(&c);
+    spoil(&c, &b.workspace_size);
     *written_tape = b.tape;
     *tape_size = b.tape_size;
     return RUN(stpn_forward, &c, &b);
@@ -393,7 +398,7 @@ static int32_t forward(const stpn_cell *cell, const stpn_run *run, void **writte
 static void backward(const stpn_cell *cell, const stpn_run *run, void *written_tape, size_t tape_size)
 {
     call c = begin(cell, run);
-    stpn_backward_buffers b = {.struct_size = spoilt_size(sizeof b)};
+    stpn_backward_buffers b = {.struct_size = take_claim(sizeof b)};
     b.grad_x = sequence(&c, cell->input_size);
     add_output(&c, &b.grad_x);
     b.grad_y = sequence(&c, cell->hidden_size);
@@ -407,14 +412,14 @@ static void backward(const stpn_cell *cell, const stpn_run *run, void *written_t
     b.tape = written_tape;
     b.tape_size = tape_size;
     b.workspace = workspace(&c, STPN_PASS_BACKWARD, &b.workspace_size);
-    spoil(&c);
+    spoil(&c, &b.workspace_size);
     RUN(stpn_backward, &c, &b);
 }
 
 static void step(const stpn_cell *cell, const stpn_run *run)
 {
     call c = begin(cell, run);
-    stpn_step_buffers b = {.struct_size = spoilt_size(sizeof b)};
+    stpn_step_buffers b = {.struct_size = take_claim(sizeof b)};
     b.y = sequence(&c, cell->hidden_size);
     add_output(&c, &b.y);
     b.x = sequence(&c, cell->input_size);
@@ -426,14 +431,14 @@ static void step(const stpn_cell *cell, const stpn_run *run)
         add_output(&c, &b.energy);
     }
     b.workspace = workspace(&c, STPN_PASS_STEP, &b.workspace_size);
-    spoil(&c);
+    spoil(&c, &b.workspace_size);
     RUN(stpn_step, &c, &b);
 }
 
 static stpn_run take_run(void)
 {
     static const int32_t threads[] = {1, 0, 2, -1, INT32_MAX};
-    stpn_run run = {.struct_size = spoilt_size(sizeof run), .batch = take_size(), .time = take_size()};
+    stpn_run run = {.struct_size = take_claim(sizeof run), .batch = take_size(), .time = take_size()};
     run.threads = threads[take_below(sizeof threads / sizeof threads[0])];
     run.implementation = take_option();
     return run;
