@@ -30,10 +30,11 @@ PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name
 	setup.py pyproject.toml
 C_TESTS := $(filter-out %/header.c,$(wildcard Tests/c/*.c))
 C_SOURCES := $(shell find Sources Tests/c -name '*.[ch]')
+SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 PYTHON_SOURCES := setup.py build_kernel.py python benchmarks examples Tests
 
 .PHONY: help demo test test-headers test-swift test-c test-python test-thorough \
-	check check-python check-swift check-c format bench clean
+	docs-swift check check-python check-swift check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -60,8 +61,9 @@ test-headers: ## stpn.h compiles as C99 and as C++
 	$(CC) -std=c99 $(WARNINGS) -I$(INCLUDE) -fsyntax-only Tests/c/header.c
 	$(CXX) -std=c++11 $(WARNINGS) -I$(INCLUDE) -fsyntax-only -x c++ Tests/c/header.c
 
-test-swift: ## the Swift package
+test-swift: ## the Swift package, and a package that depends on it and trains a network
 	swift test
+	swift run -c release --package-path examples/swift Retrieval
 
 test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt ## the C interface
 	$(BUILD)/c/test_stpn $(BUILD)/c/cases.txt
@@ -92,6 +94,19 @@ $(BUILD)/c/sanitized: $(C_TESTS) $(wildcard Tests/c/*.h) $(KERNEL)
 $(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(VENV)/.test
 	$(BIN)/python $< Tests/golden $@
 
+# Documentation.
+
+GRAPHS := $(BUILD)/symbol-graphs
+
+docs-swift: ## the reference of the Swift module, as a site to be served: build/STPNKernel.doccarchive
+	@mkdir -p $(GRAPHS)
+	swift build --target STPNKernel --scratch-path $(BUILD)/docs-swift -Xswiftc -emit-symbol-graph \
+		-Xswiftc -emit-symbol-graph-dir -Xswiftc $(GRAPHS) -Xswiftc -symbol-graph-minimum-access-level -Xswiftc public \
+		-Xswiftc -symbol-graph-skip-synthesized-members
+	docc convert Sources/STPNKernel/STPNKernel.docc --additional-symbol-graph-dir $(GRAPHS) \
+		--fallback-display-name STPNKernel --fallback-bundle-identifier STPNKernel \
+		--output-path $(BUILD)/STPNKernel.doccarchive --warnings-as-errors
+
 # Style.
 
 check: check-python check-swift check-c ## formatters and linters find nothing
@@ -102,7 +117,7 @@ check-python: $(VENV)/.test
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
 
 check-swift:
-	swift format lint --strict --recursive Package.swift Sources Tests
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
 
 check-c: $(VENV)/.test
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
@@ -110,7 +125,7 @@ check-c: $(VENV)/.test
 format: $(VENV)/.test ## what formatters can put right
 	$(BIN)/ruff format $(PYTHON_SOURCES)
 	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
-	swift format --in-place --recursive Package.swift Sources Tests
+	swift format --in-place --recursive $(SWIFT_SOURCES)
 	$(BIN)/clang-format -i $(C_SOURCES)
 
 # The virtual environment: made once, the package installed anew when its sources change.
@@ -136,5 +151,5 @@ $(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean: ## remove all that was built; runs/ stays
-	rm -rf $(VENV) $(BUILD) .build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BUILD) .build examples/swift/.build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python benchmarks examples Tests -name __pycache__ -type d -prune -exec rm -rf {} +
