@@ -38,11 +38,13 @@ PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name
 	setup.py pyproject.toml
 C_TESTS := $(filter-out $(addprefix %/,header.c abi.c fuzz.c),$(wildcard Tests/c/*.c))
 C_SOURCES := $(shell find Sources Tests/c examples -name '*.[ch]' -o -name '*.cpp')
-SWIFT_SOURCES := $(shell find Sources/STPNKernel -name '*.swift')
+KERNEL_SWIFT := $(shell find Sources/STPNKernel -name '*.swift')
+SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
 
 .PHONY: help demo install abi test test-headers test-swift test-c test-python test-fuzz run-fuzz test-bridge \
-	test-wheel test-sdist test-static test-thorough wheel docs check check-python check-swift check-c format bench clean
+	test-wheel test-sdist test-static test-thorough wheel docs docs-swift check check-python check-swift \
+	check-c format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -83,8 +85,9 @@ test-headers: ## stpn.h compiles as C99 and as C++
 	$(CC) -std=c99 $(WARNINGS) -I$(INCLUDE) -fsyntax-only Tests/c/header.c
 	$(CXX) -std=c++11 $(WARNINGS) -I$(INCLUDE) -fsyntax-only -x c++ Tests/c/header.c
 
-test-swift: ## the Swift package
+test-swift: ## the Swift package, and a package that depends on it and trains a network
 	swift test
+	swift run -c release --package-path examples/swift Retrieval
 
 test-c: $(BUILD)/c/test_stpn $(BUILD)/c/cases.txt $(BUILD)/c/abi ## the C interface
 	$(BUILD)/c/test_stpn $(BUILD)/c/cases.txt
@@ -180,6 +183,19 @@ $(BUILD)/sanitized/stpn_swift/_kernel.abi3.so: $(PACKAGE_SOURCES) $(KERNEL)
 $(BUILD)/c/cases.txt: Tests/c/make_cases.py $(wildcard Tests/golden/*.npz) | $(VENV)/.test
 	$(BIN)/python $< Tests/golden $@
 
+# Documentation.
+
+GRAPHS := $(BUILD)/symbol-graphs
+
+docs-swift: ## the reference of the Swift module, as a site to be served: build/STPNKernel.doccarchive
+	@mkdir -p $(GRAPHS)
+	swift build --target STPNKernel --scratch-path $(BUILD)/docs-swift -Xswiftc -emit-symbol-graph \
+		-Xswiftc -emit-symbol-graph-dir -Xswiftc $(GRAPHS) -Xswiftc -symbol-graph-minimum-access-level -Xswiftc public \
+		-Xswiftc -symbol-graph-skip-synthesized-members
+	docc convert Sources/STPNKernel/STPNKernel.docc --additional-symbol-graph-dir $(GRAPHS) \
+		--fallback-display-name STPNKernel --fallback-bundle-identifier STPNKernel \
+		--output-path $(BUILD)/STPNKernel.doccarchive --warnings-as-errors
+
 # Style.
 
 check: check-python check-swift check-c ## formatters and linters find nothing
@@ -195,9 +211,9 @@ SWIFT_WARNINGS := swiftc -emit-sil -wmo -warnings-as-errors -swift-version 6 -pa
 	-I$(INCLUDE) -ISources/CPlatform/include -o /dev/null
 
 check-swift:
-	swift format lint --strict --recursive Package.swift Sources Tests
-	$(SWIFT_WARNINGS) $(SWIFT_SOURCES)
-	$(SWIFT_WARNINGS) -enable-experimental-feature Embedded $(filter-out Sources/STPNKernel/API/%,$(SWIFT_SOURCES))
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
+	$(SWIFT_WARNINGS) $(KERNEL_SWIFT)
+	$(SWIFT_WARNINGS) -enable-experimental-feature Embedded $(filter-out Sources/STPNKernel/API/%,$(KERNEL_SWIFT))
 
 # Python's interface converts functions to void pointers, which ISO C does not know.
 check-c: $(VENV)/.test
@@ -209,7 +225,7 @@ check-c: $(VENV)/.test
 format: $(VENV)/.test ## what formatters can put right
 	$(BIN)/ruff format $(PYTHON_SOURCES)
 	$(BIN)/ruff check --fix $(PYTHON_SOURCES)
-	swift format --in-place --recursive Package.swift Sources Tests
+	swift format --in-place --recursive $(SWIFT_SOURCES)
 	$(BIN)/clang-format -i $(C_SOURCES)
 
 # The virtual environment: made once, the package installed anew when its sources change.
@@ -240,5 +256,5 @@ $(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean: ## remove all that was built; runs/ stays
-	rm -rf $(VENV) $(BUILD) .build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BUILD) .build examples/swift/.build dist python/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python benchmarks examples Tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ import PackageDescription
 let package = Package(
     name: "stpn_swift",
     // Tested on Linux; on macOS untested.
-    platforms: [.macOS(.v13)],
+    platforms: [.macOS(.v15)],
     products: [
         .library(name: "STPNKernel", targets: ["STPNKernel"])
     ],

@@ -29,6 +29,7 @@ import PackageDescription
 
 let package = Package(
     name: "shown",
+    platforms: [.macOS(.v15)],
     dependencies: [.package(path: "stpn_swift")],
     targets: [
         .executableTarget(name: "shown", dependencies: [.product(name: "STPNKernel", package: "stpn_swift")])
@@ -116,14 +117,21 @@ def test_c(block: Block, library: Path, tmp_path: Path) -> None:
     run(["./shown"], tmp_path)
 
 
+@pytest.fixture(scope="module")
+def swift_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package for the Swift blocks one after the other: what it depends on is built once."""
+    folder = tmp_path_factory.mktemp("swift")
+    (folder / "Sources" / "shown").mkdir(parents=True)
+    (folder / "Package.swift").write_text(SWIFT_PACKAGE, encoding="utf-8")
+    (folder / "stpn_swift").symlink_to(ROOT)  # a package by path goes by the name of its folder
+    return folder
+
+
 @pytest.mark.parametrize("block", of("swift"), ids=str)
 @pytest.mark.skipif(shutil.which("swift") is None, reason="Swift is not installed")
-def test_swift(block: Block, tmp_path: Path) -> None:
-    (tmp_path / "Sources" / "shown").mkdir(parents=True)
-    (tmp_path / "Sources" / "shown" / "main.swift").write_text(block.code, encoding="utf-8")
-    (tmp_path / "Package.swift").write_text(SWIFT_PACKAGE, encoding="utf-8")
-    (tmp_path / "stpn_swift").symlink_to(ROOT)  # a package by path goes by the name of its folder
-    run(["swift", "run"], tmp_path)
+def test_swift(block: Block, swift_package: Path) -> None:
+    (swift_package / "Sources" / "shown" / "main.swift").write_text(block.code, encoding="utf-8")
+    run(["swift", "run"], swift_package)
 
 
 @pytest.mark.parametrize("block", of("console"), ids=str)

@@ -10,7 +10,7 @@ extension PlasticCell {
         /// Nobody writes to it after the forward pass.
         nonisolated(unsafe) fileprivate let memory: Memory
 
-        /// What the tape takes.
+        /// The memory that the tape takes.
         public var byteCount: Int { memory.bytes }
     }
 
