@@ -1,5 +1,10 @@
-/* lanes.h: a·b + c of whole vectors, as wide as Lanes in Math/Real.swift. SIMD's own addingProduct reaches the compiler's
- * back end as an operation on each element, which it joins to vectors of half the width where registers are short.
+/* lanes.h: what Swift's SIMD has no instruction for, on vectors as wide as Lanes in Math/Real.swift.
+ *
+ * a·b + c: SIMD's own addingProduct reaches the compiler's back end as an operation on each element, which it joins to
+ * vectors of half the width where registers are short.
+ *
+ * The first numbers of a row, fewer than a vector, and zeros: beyond them may be memory of nobody's.
+ *
  * Internal, and for Swift alone: nothing calls it where the instruction set has no fused multiply-add. */
 #ifndef STPN_LANES_H
 #define STPN_LANES_H
@@ -29,6 +34,34 @@ static inline __attribute__((always_inline)) stpn_platform_doubles
 stpn_platform_fma_doubles(stpn_platform_doubles a, stpn_platform_doubles b, stpn_platform_doubles c)
 {
     return __builtin_elementwise_fma(a, b, c);
+}
+
+static inline __attribute__((always_inline)) stpn_platform_floats stpn_platform_first_floats(const float *row,
+                                                                                             long count)
+{
+    stpn_platform_floats zeros = 0;
+#if defined(__AVX512F__)
+    return __builtin_ia32_loadups512_mask((const stpn_platform_floats *)row, zeros,
+                                          (unsigned short)((1u << count) - 1));
+#else
+    for (long i = 0; i < count; i++)
+        zeros[i] = row[i];
+    return zeros;
+#endif
+}
+
+static inline __attribute__((always_inline)) stpn_platform_doubles stpn_platform_first_doubles(const double *row,
+                                                                                               long count)
+{
+    stpn_platform_doubles zeros = 0;
+#if defined(__AVX512F__)
+    return __builtin_ia32_loadupd512_mask((const stpn_platform_doubles *)row, zeros,
+                                          (unsigned char)((1u << count) - 1));
+#else
+    for (long i = 0; i < count; i++)
+        zeros[i] = row[i];
+    return zeros;
+#endif
 }
 
 #endif

@@ -11,14 +11,15 @@ struct STPNStep<Number: Real> {
     private let I: Int
     private let H: Int
     private let Hp: Int
-    /// K = P
+    /// K = P, and padded
     private let K: Int
+    private let Kp: Int
     private let threads: Int
 
     init(_ cell: STPN, batch: Int, threads: Int) {
         self.cell = cell
         (B, I, H, K) = (batch, cell.inputSize, cell.hiddenSize, cell.presynapticSize)
-        Hp = padded(H, Number.self)
+        (Hp, Kp) = (padded(H, Number.self), padded(K, Number.self))
         self.threads = Double(B) * Double(H) * Double(K) < Self.workWorthAThread ? 1 : threads
     }
 
@@ -27,7 +28,7 @@ struct STPNStep<Number: Real> {
 
     /// What the neurons of a step leave on the way, and parameters as the loops want them.
     private struct Scratch {
-        let v: Pointer  // (B,K)
+        let v: Pointer  // (B,Kp)
         let dot: RowSums<Number>  // (B,Hp)
         let squares: RowSums<Number>  // (B,Hp)
         let inverse: Pointer  // (B,Hp): 1 / n
@@ -40,7 +41,7 @@ struct STPNStep<Number: Real> {
 
     private func scratch(_ arena: inout Arena) -> Scratch {
         Scratch(
-            v: arena.take(Number.self, B, K), dot: RowSums(&arena, rows: B * Hp),
+            v: arena.take(Number.self, B, Kp), dot: RowSums(&arena, rows: B * Hp),
             squares: RowSums(&arena, rows: B * Hp), inverse: arena.take(Number.self, B, Hp),
             h: arena.take(Number.self, B, Hp),
             bias: arena.take(Number.self, Hp), gain: arena.take(Number.self, Hp),
@@ -69,8 +70,10 @@ struct STPNStep<Number: Real> {
         scratch.bias.copyRows(given.bias, rows: 1, columns: H, width: Hp)
         if let gain = given.normGain { scratch.gain.copyPadded(gain, H, Hp) } else { scratch.gain.fill(1, Hp) }
         for b in 0..<B {
-            (scratch.v + b * K).copy(x + b * I, I)
-            if let h { (scratch.v + b * K + I).copy(h + b * H, H) }
+            let v = scratch.v + b * Kp
+            v.copy(x + b * I, I)
+            if let h { (v + I).copy(h + b * H, H) }
+            (v + K).zero(Kp - K)
         }
         let rows = (H + V.scalarCount - 1) / V.scalarCount
         let chunks = (B + samplesAtOnce - 1) / samplesAtOnce
@@ -118,7 +121,7 @@ struct STPNStep<Number: Real> {
         }
 
         private var K: Int { step.K }
-        private func v(_ b: Int) -> Pointer { scratch.v + b &* K }
+        private func v(_ b: Int) -> Pointer { scratch.v + b &* step.Kp }
         private func row(_ b: Int, _ j: Int) -> Pointer { F + (b &* step.H &+ j) &* K }
 
         /// (1) and (3) without the division
@@ -139,11 +142,10 @@ struct STPNStep<Number: Real> {
         private func read<R: STPNRule, let N: Int>(_: R.Type, _: Samples<N>.Type, _ b: Int, _ j: Int) {
             let (v, row, weight, K) = (v(b), row(b, j), given.weight + j &* K, K)
             var (dot, squares) = (InlineArray<N, V>(repeating: .zero), InlineArray<N, V>(repeating: .zero))
-            forEachWholeVector { k, isNew in
-                let vk = isNew(v.lanes(k))
+            forEachVector { k, lanes in
                 Samples<N>.forEach { i in
-                    let G = isNew(weight.lanes(i &* K &+ k) + row.lanes(i &* K &+ k))
-                    dot[i] = fma(G, vk, dot[i])
+                    let G = lanes(weight, i &* K &+ k) + lanes(row, i &* K &+ k)
+                    dot[i] = fma(G, v.lanes(k), dot[i])
                     if R.normalizes { squares[i] = fma(G, G, squares[i]) }
                 }
             }
@@ -154,20 +156,16 @@ struct STPNStep<Number: Real> {
             }
         }
 
-        /// Calls `body` for all vectors of a row, of which the last one may begin within the one before: `isNew` puts zeros
-        /// where elements are of both.
+        /// Calls `body` for all vectors of a row, which `lanes` loads, with zeros behind its end: the same sums as those of the
+        /// padded rows of a sequence.
         @inline(__always)
-        private func forEachWholeVector(_ body: (_ k: Int, _ isNew: (V) -> V) -> Void) {
-            let L = V.scalarCount
+        private func forEachVector(_ body: (_ k: Int, _ lanes: (UnsafePointer<Number>, Int) -> V) -> Void) {
             var k = 0
-            while k &+ L <= K {
-                body(k) { $0 }
-                k &+= L
+            while k &+ V.scalarCount <= K {
+                body(k) { $0.lanes($1) }
+                k &+= V.scalarCount
             }
-            if k < K {
-                let (first, old) = (K &- L, k &- (K &- L))
-                body(first) { onlyFrom($0, old, Number.self) }
-            }
+            if k < K { body(k) { Number.first(K &- k, of: $0 + $1) } }
         }
 
         /// (3) a, (5) h
@@ -192,9 +190,9 @@ struct STPNStep<Number: Real> {
             for j in neurons {
                 let (row, weight) = (row(b, j), given.weight + j * K)
                 var sum = V.zero
-                forEachWholeVector { k, isNew in
-                    let G = isNew(weight.lanes(k) + row.lanes(k))
-                    sum = fma(absolute(G, Number.self), isNew(v.lanes(k) * v.lanes(k)), sum)
+                forEachVector { k, lanes in
+                    let G = lanes(weight, k) + lanes(row, k)
+                    sum = fma(absolute(G, Number.self), v.lanes(k) * v.lanes(k), sum)
                 }
                 energy[j] = horizontalSum(sum, Number.self)
                 if R.normalizes { energy[j] *= abs(scratch.inverse[b * step.Hp + j]) }
@@ -242,8 +240,8 @@ struct STPNStep<Number: Real> {
 
         private func normalize(_ row: Pointer, _ weight: UnsafePointer<Number>, gain: Number) {
             var squares = V.zero
-            forEachWholeVector { k, isNew in
-                let G = isNew(weight.lanes(k) + row.lanes(k))
+            forEachVector { k, lanes in
+                let G = lanes(weight, k) + lanes(row, k)
                 squares = fma(G, G, squares)
             }
             row.scale(inverse(horizontalSum(squares, Number.self).squareRoot(), gain: gain), K)

@@ -210,18 +210,7 @@ func horizontalSum<T: Real>(_ v: T.Lanes, _: T.Type) -> T {
 /// The first `count` elements of a vector, and zeros.
 @inline(__always)
 func onlyBelow<T: Real>(_ v: T.Lanes, _ count: Int, _: T.Type) -> T.Lanes {
-    T.select(indices(T.self), lessThan: T.Lanes(repeating: T(count)), v, else: .zero)
-}
-
-/// Zeros, and the elements of a vector from number `first` on.
-@inline(__always)
-func onlyFrom<T: Real>(_ v: T.Lanes, _ first: Int, _: T.Type) -> T.Lanes {
-    T.select(indices(T.self), lessThan: T.Lanes(repeating: T(first)), .zero, else: v)
-}
-
-@inline(__always)
-private func indices<T: Real>(_: T.Type) -> T.Lanes {
     var indices = T.Lanes.zero
     for i in 0..<T.Lanes.scalarCount { indices[i] = T(i) }
-    return indices
+    return T.select(indices, lessThan: T.Lanes(repeating: T(count)), v, else: .zero)
 }

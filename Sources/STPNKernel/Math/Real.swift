@@ -30,6 +30,9 @@ protocol Real: SIMDNumber {
     /// call of libm for every element.
     static func fma(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
 
+    /// The first `count` elements of a row, fewer than a vector, and zeros.
+    static func first(_ count: Int, of row: UnsafePointer<Self>) -> Lanes
+
     /// The sums of the four quarters of a vector, element by element: the first step of a horizontal sum.
     static func quarterSums(_ v: Lanes) -> SIMD4<Self>
 
@@ -85,6 +88,16 @@ extension Float: Real {
         #endif
     }
 
+    @inline(__always) static func first(_ count: Int, of row: UnsafePointer<Float>) -> FloatLanes {
+        #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
+        return stpn_platform_first_floats(row, count)
+        #else
+        var lanes = FloatLanes.zero
+        for i in 0..<count { lanes[i] = row[i] }
+        return lanes
+        #endif
+    }
+
     @inline(__always) static func powerOfTwo(_ n: FloatLanes) -> FloatLanes {
         // Adding 1.5·2²³ leaves the whole number in the low bits of the significand; the exponent's bias joins it there.
         let shifter: Float = 12_582_912 + 127
@@ -131,6 +144,16 @@ extension Double: Real {
         return stpn_platform_fma_doubles(a, b, c)
         #else
         return c + a * b
+        #endif
+    }
+
+    @inline(__always) static func first(_ count: Int, of row: UnsafePointer<Double>) -> DoubleLanes {
+        #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
+        return stpn_platform_first_doubles(row, count)
+        #else
+        var lanes = DoubleLanes.zero
+        for i in 0..<count { lanes[i] = row[i] }
+        return lanes
         #endif
     }
 
