@@ -37,7 +37,7 @@ KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatf
 PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
 	setup.py pyproject.toml
 C_TESTS := $(filter-out $(addprefix %/,header.c abi.c fuzz.c),$(wildcard Tests/c/*.c))
-C_SOURCES := $(shell find Sources Tests/c examples benchmarks -name '*.[ch]' -o -name '*.cpp')
+C_SOURCES := $(shell find Sources Tests/c examples benchmarks -not -path '*/.build/*' -name '*.[ch]' -o -name '*.cpp')
 KERNEL_SWIFT := $(shell find Sources/STPNKernel -name '*.swift')
 SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
