@@ -61,6 +61,8 @@ struct STPNStep<Number: Real> {
     }
 
     private func step(_ buffers: stpn_step_buffers, _ scratch: Scratch) {
+        // Without samples there may be no arrays.
+        guard B > 0 else { return }
         let given = STPNArrays(cell) { Optional(buffers.parameters).array($0, Number.self)! }
         func state(_ name: STPN.State) -> Pointer? {
             cell.index(name).flatMap { buffers.state.array($0, Number.self) }
