@@ -302,6 +302,15 @@ static void test_empty(int32_t implementation, void *context)
     }
 }
 
+static void step_without_arrays(call *c)
+{
+    memset(c->step_state, 0, sizeof c->step_state);
+    c->step.x = NULL;
+    c->step.y = NULL;
+    c->step.energy = NULL;
+    EXPECT(stpn_step(&c->cell, &c->step_run, &c->step, NULL) == STPN_OK, "a step is refused");
+}
+
 /* Buffers without elements may be NULL. */
 static void test_empty_null(int32_t implementation, void *context)
 {
@@ -326,6 +335,8 @@ static void test_empty_null(int32_t implementation, void *context)
         c.forward.workspace = malloc(c.forward.workspace_size);
         EXPECT(stpn_forward(&c.cell, &c.run, &c.forward, NULL) == STPN_OK, "refused");
         free(c.forward.workspace);
+        if (p.batch == 0)
+            step_without_arrays(&c);
         test_end();
         problem_free(&p);
     }
