@@ -54,13 +54,23 @@ static void open_valid(call *c, const problem *p)
     guarded_freeze(c->step.y);
 }
 
+static void *aligned(void *memory) { return (void *)(((uintptr_t)memory + 7) & ~(uintptr_t)7); }
+
 /* The smaller of workspace and tape in the larger: neither reaches a third buffer. */
+static void share_forward_workspace(call *c)
+{
+    if (c->forward.workspace_size <= c->forward.tape_size)
+        c->forward.workspace = c->forward.tape;
+    else
+        c->forward.tape = aligned(c->forward.workspace);
+}
+
 static void share_workspace(call *c)
 {
     if (c->backward.workspace_size <= c->backward.tape_size)
         c->backward.workspace = c->forward.tape;
     else
-        c->backward.tape = (void *)(((uintptr_t)c->backward.workspace + 7) & ~(uintptr_t)7);
+        c->backward.tape = aligned(c->backward.workspace);
 }
 
 static void expect_refusal(call *c, entry *function, int32_t expected, const char *argument)
@@ -267,7 +277,7 @@ static void refuse_overlap(const problem *p)
     REFUSES(forward, STPN_ERROR_OVERLAP, "energy", c.forward.x = c.forward.energy);
     REFUSES(forward, STPN_ERROR_OVERLAP, "energy", c.parameters[1] = c.forward.energy);
     REFUSES(forward, STPN_ERROR_OVERLAP, "energy", c.forward.resets = shifted(c.forward.energy, 1));
-    REFUSES(forward, STPN_ERROR_OVERLAP, "tape", c.forward.workspace = c.forward.tape);
+    REFUSES(forward, STPN_ERROR_OVERLAP, "tape", share_forward_workspace(&c));
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_x = c.grad_parameters[0]);
     REFUSES(backward, STPN_ERROR_OVERLAP, "grad_x", c.backward.grad_y = c.backward.grad_x);
     REFUSES(backward, STPN_ERROR_OVERLAP, "workspace", share_workspace(&c));
