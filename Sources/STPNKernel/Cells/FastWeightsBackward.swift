@@ -41,7 +41,11 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
 
     func load(_ s: Int, checkpoint: Int) { A.load(s, checkpoint: checkpoint) }
 
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+    }
+
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         A.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
     }
 

@@ -16,7 +16,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
     private let gradU: Pointer  // (samples, Hp): for h_{t-1} of the step before, from its update
     private let gradInput: Pointer  // (samples, Ip)
     private let gradDot: Pointer  // (samples, Hp)
-    private let hebb: RowSums<Number>  // (samples, Hp)
+    private let hebb: Pointer  // (samples, Hp)
     private let modulation: Pointer  // (samples): see ModulatedAdjointRow.Sums
     private let eligibility: Pointer  // (samples)
 
@@ -37,7 +37,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         gradU = arena.take(Number.self, n, Hp)
         gradInput = arena.take(Number.self, n, cell.Ip)
         gradDot = arena.take(Number.self, n, Hp)
-        hebb = RowSums(&arena, rows: n * Hp)
+        hebb = arena.take(Number.self, n, Hp)
         modulation = arena.take(Number.self, n)
         eligibility = arena.take(Number.self, n)
     }
@@ -59,13 +59,17 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         if cell.traces { historyE.save(s, checkpoint: checkpoint, after: steps.count) }
     }
 
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+    }
+
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let first = trace.row(b, steps.lowerBound)
         // E first: F needs what it was.
         if cell.traces {
             historyE.replay(s, steps: steps, reset: reset) { run in
                 for j in 0..<cell.H {
-                    let row = historyE.row(s, j, 0)
+                    let row = historyE.row(s, j, 0).start
                     forEachVector(
                         Number.self, width: cell.Hp,
                         TraceReplay(block: self, row: row, first: first, j: j, steps: run))
@@ -123,8 +127,8 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
 
             func run<let N: Int>(_: Samples<N>.Type, _ k: Int) {
                 let (block, first) = (replay.block, replay.first)
-                let row = block.historyF.row(replay.s, j, 0)
-                let E = R.traces ? block.historyE.row(replay.s, j, 0) : row
+                let row = block.historyF.row(replay.s, j, 0).start
+                let E = R.traces ? block.historyE.row(replay.s, j, 0).start : row
                 let (Hp, trace, clamp) = (block.cell.Hp, block.trace, block.cell.clamp)
                 let (lanes, stride) = (Number.Lanes.scalarCount, block.historyF.stepStride)
                 var f = InlineArray<N, Number.Lanes> {
@@ -161,7 +165,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
 
     /// Nothing comes from the update of the step before.
     private func clearUpdate(_ s: Int) {
-        hebb.zero(s * cell.Hp, cell.Hp)
+        (hebb + s * cell.Hp).zero(cell.Hp)
         modulation[s] = 0
         eligibility[s] = 0
     }
@@ -176,9 +180,9 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         if let gradY { gradient.add(gradY, cell.H) }
 
         // From the update: D = h_t h_{t-1}ᵀ goes into F times m, or into E times etaet.
-        hebb.add(s * Hp, cell.H)
-        hebb.addTotals(s * Hp, to: gradient, times: cell.traces ? parameters.eta[0] : m, Hp)
-        let product = hebb.dot(s * Hp, h, Hp)
+        let hebb = hebb + s * Hp
+        gradient.add(hebb, times: cell.traces ? parameters.eta[0] : m, width: Hp)
+        let product = hebb.dot(h, Hp)
         let gm = cell.traces ? modulation[s] : modulation[s] + product
         if cell.traces { gradients.eta[0] += product - eligibility[s] }
         if cell.description.modulates {
@@ -225,10 +229,10 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                 InlineArray<N, Number.Lanes>(repeating: .zero), InlineArray<N, Number.Lanes>(repeating: .zero)
             )
             for j in 0..<cell.H {
-                let F = block.historyF.row(s, j, t &- origin)
+                let F = block.historyF.row(s, j, t &- origin).start
                 let row = ModulatedRow<Number, N>(
                     width: Hp, w: parameters.w + j &* Hp, alpha: parameters.alpha + j &* Hp, clamp: cell.clamp,
-                    eta: parameters.eta[0], F: F, E: R.traces ? block.historyE.row(s, j, t &- origin) : F,
+                    eta: parameters.eta[0], F: F, E: R.traces ? block.historyE.row(s, j, t &- origin).start : F,
                     stateStride: block.historyF.stride, v: trace.previous + now &* Hp,
                     u: trace.previous + before &* Hp, rowStride: slots &* Hp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* slots) &* Hp &+ j] : 0 },
@@ -241,8 +245,8 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                     gradW: gradients.w + j &* Hp, gradAlpha: gradients.alpha + j &* Hp, gradDot: gradDot)
                 let sums = adjoint.retreat(R.self, P.self)
                 if P.updates {
-                    Samples<N>.forEach { i in
-                        block.hebb.store(sums.hebb[i], (s &+ i) &* Hp &+ j)
+                    (block.hebb + (s &* Hp &+ j)).storeSums(sums.hebb, stride: Hp)
+                    for i in 0..<N {
                         modulator[i] += sums.modulator[i]
                         eligibility[i] += sums.trace[i]
                     }

@@ -9,16 +9,16 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
     private let F: Pointer  // (samples, matrix): (H,Hp) each
     private let E: Pointer  // (samples, matrix); only with a trace
     private let activation: Pointer  // (Hp): a of one sample
-    private let dot: RowSums<Number>  // (samples, Hp)
-    private let energy: RowSums<Number>  // (samples, Hp)
+    private let dot: Pointer  // (samples, Hp)
+    private let energy: Pointer  // (samples, Hp)
 
     init(_ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         F = arena.take(Number.self, samples, cell.matrix)
         E = arena.take(Number.self, cell.traces ? samples : 0, cell.matrix)
         activation = arena.take(Number.self, cell.Hp)
-        dot = RowSums(&arena, rows: samples * cell.Hp)
-        energy = RowSums(&arena, rows: samples * cell.Hp)
+        dot = arena.take(Number.self, samples, cell.Hp)
+        energy = arena.take(Number.self, samples, cell.Hp)
     }
 
     private func previous(_ b: Int, _ t: Int) -> Pointer { trace.previous + trace.row(b, t) * cell.Hp }
@@ -31,7 +31,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
             (E + s * cell.matrix).copyRows(state(Modulated.State.E.rawValue), rows: H, columns: H, width: Hp)
         }
         // The rows behind H are read whole, but no pass writes them.
-        dot.zero(s * Hp, Hp)
+        (dot + s * Hp).zero(Hp)
     }
 
     func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
@@ -84,12 +84,12 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
                     width: Ip, weight: parameters.inputWeight + j &* Ip, v: trace.x + now &* Ip,
                     stride: slots &* Ip)
                 input.read(&dot)
-                Samples<N>.forEach { i in block.dot.store(dot[i], (s &+ i) &* Hp &+ j) }
+                (block.dot + (s &* Hp &+ j)).storeSums(dot, stride: Hp)
                 guard wantsEnergy else { continue }
                 var energy = InlineArray<N, Number.Lanes>(repeating: .zero)
                 input.energy(&energy)
                 row.energy(&energy)
-                Samples<N>.forEach { i in block.energy.store(energy[i], (s &+ i) &* Hp &+ j) }
+                (block.energy + (s &* Hp &+ j)).storeSums(energy, stride: Hp)
             }
         }
     }
@@ -97,15 +97,13 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let (H, Hp, row) = (cell.H, cell.Hp, trace.row(b, t))
         let h = trace.h + row * Hp
-        dot.add(s * Hp, H)
         activation.copy(parameters.inputBias, Hp)
-        dot.addTotals(s * Hp, to: activation, Hp)
+        activation.add(dot + s * Hp, Hp)
         Activation.tanh.apply(activation, to: h, width: Hp)
         trace.m[row] = modulator(h)
         y.copy(h, H)
         if hasNext { previous(b, t + 1).copyPadded(h, H, Hp) }
         if let energy {
-            self.energy.add(s * Hp, H)
             for j in 0..<H { energy[j] = self.energy[s * Hp + j] }
         }
     }

@@ -8,9 +8,13 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let parameters: Cell.Rows
     private let trace: Cell.Trace
     private let history: SynapseHistory<Number>  // rows (Kp) of X
-    private let gradX: Pointer  // (samples, synapses)
-    private let gradV: Pointer  // (samples, Kp): for the presynaptic vector of this step
-    private let gradU: Pointer  // (samples, Kp): for u of the step before
+    private let replay: STPNReplay<Number>
+    private let v: BlockRows<Number>  // (Kp): v of this step
+    private let u: BlockRows<Number>  // (Kp): u of the step before
+    private let gradX: BlockRows<Number>  // (H,Kp)
+    private let gradV: BlockRows<Number>  // (Kp)
+    private let gradU: BlockRows<Number>  // (Kp)
+    private let row: Pointer  // (Kp): of one sample
     private let gradProjection: Pointer  // (samples, Kp): for Σ h_i F̃_ik of this step; only with "oja"
     private let gradH: Pointer  // (samples, Hp): for h_t, from step t + 1
     private let gradFb: Pointer  // (samples, Hp): for f_t
@@ -22,9 +26,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private let factors: Pointer  // (4, samples): of one row
     private let gradA: Pointer  // (Hp): of one sample
     private let activation: Pointer  // (Hp): a of one sample
-    private let hebb: RowSums<Number>  // (samples, Hp)
-    private let decay: RowSums<Number>  // (samples, Hp)
-    private let scales: Pointer  // (steps, Hp): of F̃ in the steps of a segment
+    private let hebb: Pointer  // (samples, Hp)
+    private let decay: Pointer  // (samples, Hp)
 
     init(
         _ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int,
@@ -32,10 +35,15 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     ) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
         let (Kp, Hp, n) = (cell.Kp, cell.Hp, samples)
-        history = SynapseHistory(&arena, samples: n, rows: cell.H, width: Kp, steps: steps, segments: segments)
-        gradX = arena.take(Number.self, n, cell.synapses)
-        gradV = arena.take(Number.self, n, Kp)
-        gradU = arena.take(Number.self, n, Kp)
+        history = SynapseHistory(
+            &arena, samples: n, rows: cell.H, width: Kp, steps: steps, segments: segments, alternates: true)
+        replay = STPNReplay(cell, &arena, parameters, trace, history, samples: n, steps: steps)
+        v = BlockRows(&arena, samples: n, width: Kp)
+        u = BlockRows(&arena, samples: n, width: Kp)
+        gradX = BlockRows(&arena, samples: n, rows: cell.H, width: Kp)
+        gradV = BlockRows(&arena, samples: n, width: Kp)
+        gradU = BlockRows(&arena, samples: n, width: Kp)
+        row = arena.take(Number.self, Kp)
         gradProjection = arena.take(Number.self, cell.options.projects ? n : 0, Kp)
         gradH = arena.take(Number.self, n, Hp)
         gradFb = arena.take(Number.self, n, Hp)
@@ -47,9 +55,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         factors = arena.take(Number.self, 4, n)
         gradA = arena.take(Number.self, Hp)
         activation = arena.take(Number.self, Hp)
-        hebb = RowSums(&arena, rows: n * Hp)
-        decay = RowSums(&arena, rows: n * Hp)
-        scales = arena.take(Number.self, steps, Hp)
+        hebb = arena.take(Number.self, n, Hp)
+        decay = arena.take(Number.self, n, Hp)
     }
 
     private var options: Cell.Options { cell.options }
@@ -65,60 +72,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         history.save(s, checkpoint: checkpoint, after: steps.count)
     }
 
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        for (i, t) in steps.enumerated() where options.scales {
-            cell.scale(trace, parameters, b, t, into: scales + i * cell.Hp)
-        }
-        history.replay(s, steps: steps, reset: reset) { run in
-            cell.description.withRule(
-                Replay(block: self, first: trace.row(b, steps.lowerBound), s: s, steps: run))
-        }
-    }
-
-    /// The rows of a sample through steps without a reset between them, a vector at a time and so without loads of what it was.
-    private struct Replay: STPNRulePass {
-        let block: STPNBackward
-        /// The row of the trace of the first step
-        let first: Int
-        let s: Int
-        let steps: Range<Int>
-
-        func run<R: STPNRule>(_: R.Type) {
-            for j in 0..<block.cell.H {
-                forEachVector(Number.self, width: block.cell.Kp, Row<R>(replay: self, j: j))
-            }
-        }
-
-        private struct Row<R: STPNRule>: VectorLoop {
-            let replay: Replay
-            let j: Int
-
-            func run<let N: Int>(_: Samples<N>.Type, _ k: Int) { replay.replay(R.self, Samples<N>.self, j, k) }
-        }
-
-        @inline(__always)
-        private func replay<R: STPNRule, let N: Int>(_: R.Type, _: Samples<N>.Type, _ j: Int, _ k: Int) {
-            typealias V = Number.Lanes
-            let (Kp, Hp, parameters) = (block.cell.Kp, block.cell.Hp, block.parameters)
-            let (width, stride) = (V.scalarCount, block.history.stepStride)
-            let u = block.trace.u + (first &* Kp &+ k)
-            let h = block.trace.h + (first &* Hp &+ j)
-            let row = block.history.row(s, j, 0) + k
-            let lambda = InlineArray<N, V> { (parameters.lambda + j &* Kp).lanes(k &+ $0 &* width) }
-            let gamma = InlineArray<N, V> { (parameters.gamma + j &* Kp).lanes(k &+ $0 &* width) }
-            var x = InlineArray<N, V> { (row + steps.lowerBound &* stride).lanes($0 &* width) }
-            for step in steps {
-                let h = V(repeating: h[step &* Hp])
-                let scale = R.dividesBefore || R.dividesAfter ? V(repeating: block.scales[step &* Hp &+ j]) : .zero
-                let (u, after) = (u + step &* Kp, row + (step &+ 1) &* stride)
-                Samples<N>.forEach { i in
-                    x[i] = updated(
-                        x[i], lambda: lambda[i], gamma: gamma[i], u: u.lanes(i &* width), h: h, scale: scale,
-                        bound: V(repeating: block.cell.clamp), R.self, Number.self)
-                    after.store(x[i], i &* width)
-                }
-            }
-        }
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        replay.run(samples, b, steps: steps, reset: reset)
     }
 
     // MARK: Over the neurons
@@ -126,15 +81,13 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         func given(_ name: STPN.State) -> UnsafePointer<Number>? { cell.index(name).flatMap(gradFinal) }
         let Hp = cell.Hp
-        for row in [gradH, gradFb, gradDot, gradNorm] { (row + s * Hp).zero(Hp) }
+        for row in [gradH, gradFb, gradDot, gradNorm, hebb, decay] { (row + s * Hp).zero(Hp) }
         if let h = given(.h) { (gradH + s * Hp).copy(h, cell.H) }
         if let fb = given(.fb) { (gradFb + s * Hp).copy(fb, cell.H) }
-        cell.loadSynapses(gradX + s * cell.synapses, given(.F))
-        (gradV + s * cell.Kp).zero(cell.Kp)
-        (gradU + s * cell.Kp).zero(cell.Kp)
+        gradX.load(s, given(.F), columns: cell.columns)
+        gradV.zero(s)
+        gradU.zero(s)
         if options.projects { (gradProjection + s * cell.Kp).zero(cell.Kp) }
-        hebb.zero(s * Hp, Hp)
-        decay.zero(s * Hp, Hp)
     }
 
     func fireAdjoint(
@@ -143,11 +96,14 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         let Hp = cell.Hp
         let row = trace.row(b, t)
         let h = trace.h + row * Hp
-        hebb.add(s * Hp, cell.H)
-        if options.dividesBefore { decay.add(s * Hp, cell.H) }
         gradA.copy(gradH + s * Hp, Hp)
-        hebb.addTotals(s * Hp, to: gradA, Hp)
-        if let gradY { gradA.add(gradY, cell.H) }
+        gradA.add(hebb + s * Hp, Hp)
+        if let gradY {
+            gradA.add(gradY, cell.H)
+            // Going back, the processor does not see what comes next.
+            gradY.prefetch(-cell.H, cell.H)
+        }
+        if t > 0 { UnsafePointer(trace.ratio + trace.row(b, t - 1) * Hp).prefetch(0, Hp) }
         if options.projects { projectAdjoint(s, b, t, t - origin) }
         if options.plasticBias { plasticBiasAdjoint(s, row, gradients) }
         cell.description.activation.adjoint(h, gradA, width: Hp)
@@ -229,6 +185,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         if !P.reads && options.dividesAfter && options.acrossRows {
             for i in 0..<N { postNormAdjoint(s + i, b + i, t, t - origin, gradients) }
         }
+        for i in 0..<N { cell.arrange(P.self, trace, b + i, t, v: v.row(s + i), u: u.row(s + i)) }
         cell.description.withRule(Pass<P, N>(block: self, gradients: gradients, s: s, b: b, t: t, origin: origin))
         if P.reads && options.projects {
             for i in 0..<N { addProjection(s + i, trace.row(b + i, t)) }
@@ -246,7 +203,6 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         func run<R: STPNRule>(_: R.Type) {
             let (cell, trace, parameters) = (block.cell, block.trace, block.parameters)
             let (Kp, Hp) = (cell.Kp, cell.Hp)
-            let now = P.reads ? trace.row(b, t) : 0
             let before = P.updates ? trace.row(b, t - 1) : 0
             let posts = R.dividesAfter ? trace.postRow(b, t) : 0
             let acrossRows = R.dividesAfter && !P.reads && cell.options.acrossRows
@@ -257,8 +213,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                 let row = STPNRow<Number, N>(
                     width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
                     gamma: parameters.gamma + j &* Kp, clamp: cell.clamp, gain: parameters.gain[j],
-                    X: block.history.row(s, j, t &- origin), stateStride: block.history.stride,
-                    v: trace.v + now &* Kp, u: trace.u + before &* Kp, rowStride: trace.slots &* Kp,
+                    samples: block.gradX.samples, X: block.history.row(s, j, t &- origin).start,
+                    v: block.v.row(s).start, u: block.u.row(s).start,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
                     scale: scale)
                 Samples<N>.forEach { i in
@@ -269,9 +225,8 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     block.factors[3 &* N &+ i] = row.h[i]
                 }
                 let adjoint = STPNAdjointRow<Number, N>(
-                    row: row, stepStride: block.history.stepStride, gradX: block.gradX + s &* cell.synapses + j &* Kp,
-                    gradStride: cell.synapses,
-                    gradV: block.gradV + s &* Kp, gradU: block.gradU + s &* Kp, gradRowStride: Kp,
+                    row: row, stepStride: block.history.stepStride, gradX: block.gradX.row(s, j).start,
+                    gradV: block.gradV.row(s).start, gradU: block.gradU.row(s).start,
                     gradWeight: gradients.weight + j &* Kp, gradLambda: gradients.lambda + j &* Kp,
                     gradGamma: gradients.gamma + j &* Kp,
                     factors: block.factors,
@@ -279,11 +234,11 @@ struct STPNBackward<Number: Real>: BackwardBlock {
                     postFactor: acrossRows ? InlineArray { i in block.postFactor[(s &+ i) &* Hp &+ j] } : nil)
                 let sums = adjoint.retreat(R.self, P.self)
                 guard P.updates else { continue }
-                Samples<N>.forEach { i in
-                    let sj = (s &+ i) &* Hp &+ j
-                    block.hebb.store(sums.hebb[i], sj)
-                    if R.dividesBefore { block.decay.store(sums.decay[i], sj) }
-                    if R.dividesAfter && cell.options.gains && !acrossRows {
+                let first = s &* Hp &+ j
+                (block.hebb + first).storeSums(sums.hebb, stride: Hp)
+                if R.dividesBefore { (block.decay + first).storeSums(sums.decay, stride: Hp) }
+                if R.dividesAfter && cell.options.gains && !acrossRows {
+                    Samples<N>.forEach { i in
                         gradients.gain[j] +=
                             sums.norm[i] * trace.postLength[(posts &+ i &* (trace.slots &+ 1)) &* Hp &+ j]
                     }
@@ -310,7 +265,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private func postNormAdjoint(_ s: Int, _ b: Int, _ t: Int, _ step: Int, _ gradients: Gradients) {
         let (scale, gn) = (scale + s * cell.Hp, postFactor + s * cell.Hp)
         for j in 0..<cell.H {
-            let products = (gradX + s * cell.synapses + j * cell.Kp).dot(history.row(s, j, step), cell.Kp)
+            let products = gradX.row(s, j).dot(history.row(s, j, step), cell.Kp)
             gn[j] = -products * scale[j] * scale[j]
         }
         normAdjoint(gn, length: trace.postLength + trace.postRow(b, t) * cell.Hp, gradients)
@@ -321,10 +276,10 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         let row = trace.row(b, t)
         if options.scales { cell.scale(trace, parameters, b, t, into: scale + s * cell.Hp) }
         for j in 0..<cell.H {
-            let product = (gradProjection + s * cell.Kp).dot(history.row(s, j, step), cell.Kp)
+            let product = history.row(s, j, step).dot(gradProjection + s * cell.Kp, cell.Kp)
             // F̃ = scale · X
             gradA[j] += product * (options.scales ? scale[s * cell.Hp + j] : 1)
-            if options.dividesBefore { decay.add(product * trace.h[row * cell.Hp + j], toTotal: s * cell.Hp + j) }
+            if options.dividesBefore { decay[s * cell.Hp + j] += product * trace.h[row * cell.Hp + j] }
         }
     }
 
@@ -332,37 +287,33 @@ struct STPNBackward<Number: Real>: BackwardBlock {
     private func addProjection(_ s: Int, _ row: Int) {
         for j in 0..<cell.H {
             let factor = trace.h[row * cell.Hp + j] * (options.dividesBefore ? scale[s * cell.Hp + j] : 1)
-            (gradX + s * cell.synapses + j * cell.Kp).add(
-                gradProjection + s * cell.Kp, times: factor, width: cell.Kp)
+            gradX.row(s, j).add(gradProjection + s * cell.Kp, times: factor, cell.Kp)
         }
     }
 
     // MARK: From step to step
 
     func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
-        let v = gradV + s * cell.Kp
-        gradX?.copy(v, cell.I)
+        gradV.row(s).copy(to: row, cell.Kp)
+        gradX?.copy(row, cell.I)
         let gradH = gradH + s * cell.Hp
-        if options.recurrent { gradH.copy(v + cell.I, cell.H) } else { gradH.zero(cell.H) }
+        if options.recurrent { gradH.copy(row + cell.I, cell.H) } else { gradH.zero(cell.H) }
     }
 
     func reset(_ s: Int, t: Int, origin: Int) {
-        (gradH + s * cell.Hp).zero(cell.Hp)
-        (gradFb + s * cell.Hp).zero(cell.Hp)
-        (gradX + s * cell.synapses).zero(cell.synapses)
-        hebb.zero(s * cell.Hp, cell.Hp)
-        decay.zero(s * cell.Hp, cell.Hp)
+        for row in [gradH, gradFb, hebb, decay] { (row + s * cell.Hp).zero(cell.Hp) }
+        gradX.zero(s)
     }
 
     func turn(_ s: Int) {
-        let (v, u) = (gradV + s * cell.Kp, gradU + s * cell.Kp)
-        v.copy(u, cell.Kp)
-        if options.projects { (gradProjection + s * cell.Kp).copy(u, cell.Kp, times: -1) }
+        gradU.row(s).copy(to: row, cell.Kp)
+        gradU.zero(s)
+        if options.projects { (gradProjection + s * cell.Kp).copy(row, cell.Kp, times: -1) }
         if options.current {
-            (gradH + s * cell.Hp).add(v + cell.I, cell.H)
-            (v + cell.I).zero(cell.H)
+            (gradH + s * cell.Hp).add(row + cell.I, cell.H)
+            (row + cell.I).zero(cell.H)
         }
-        u.zero(cell.Kp)
+        gradV.row(s).copy(row, cell.Kp)
     }
 
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
@@ -371,8 +322,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         wanted(.fb)?.copy(gradFb + s * cell.Hp, cell.H)
         guard let gradF = wanted(.F) else { return }
         for j in 0..<cell.H {
-            let row = gradX + s * cell.synapses + j * cell.Kp + cell.columns.lowerBound
-            (gradF + j * cell.P).copy(row, cell.P)
+            gradX.row(s, j).copy(columns: cell.columns, to: gradF + j * cell.P)
         }
     }
 }

@@ -60,7 +60,7 @@ struct STPNFast<Number: Real>: FastCell {
     /// The number of a state of the cell, or nil where it has none of that name.
     func index(_ state: STPN.State) -> Int? { stateIndices[state.rawValue] }
 
-    var synapses: Int { sampleStride(rows: H, width: Kp, Number.self) }
+    var synapses: Int { H * Kp }
     var clamp: Number { Number(description.clamp) }
     var norm: LayerNorm<Number> { LayerNorm(H: H, Hp: Hp) }
 
@@ -129,15 +129,6 @@ struct STPNFast<Number: Real>: FastCell {
         }
     }
 
-    /// The synapses of a sample, (H,Kp), from an initial F (H,P) or zeros.
-    func loadSynapses(_ X: Pointer, _ F: UnsafePointer<Number>?) {
-        X.zero(synapses)
-        guard let F else { return }
-        for j in 0..<H {
-            (X + j * Kp + columns.lowerBound).copy(F + j * P, P)
-        }
-    }
-
     /// What the steps leave: step t of sample b in row b · slots + t modulo slots.
     struct Trace {
         let slots: Int
@@ -165,6 +156,12 @@ struct STPNFast<Number: Real>: FastCell {
             ratio: take(options.normalizes || options.layerNorm, slots, Hp),
             length: take(options.normalizes, slots, Hp), postLength: take(options.dividesAfter, slots + 1, Hp),
             fb: take(options.plasticBias, slots, Hp))
+    }
+
+    /// What a pass that begins step t of sample b reads, and what the update that it ends multiplies, among those of other samples.
+    func arrange<P: Phase>(_: P.Type, _ trace: Trace, _ b: Int, _ t: Int, v: BlockRow<Number>, u: BlockRow<Number>) {
+        if P.reads { v.copy(trace.v + trace.row(b, t) * Kp, Kp) }
+        if P.updates { u.copy(trace.u + trace.row(b, t - 1) * Kp, Kp) }
     }
 
     var traceHoldsEnd: Bool { options.dividesAfter || options.projects }

@@ -6,23 +6,27 @@ struct STPNForward<Number: Real>: ForwardBlock {
     private let cell: Cell
     private let parameters: Cell.Rows
     private let trace: Cell.Trace
-    private let X: Pointer  // (samples, synapses): (H,Kp) each
+    private let X: BlockRows<Number>  // (H,Kp)
+    private let v: BlockRows<Number>  // (Kp): v of the step that a pass begins
+    private let u: BlockRows<Number>  // (Kp): u of the step that it ends
     private let scale: Pointer  // (samples, Hp): what X takes in F̃ of the next update
     private let postLength: Pointer  // (samples, Hp): with "post", of the norm in it
     private let activation: Pointer  // (Hp): a of one sample
-    private let dot: RowSums<Number>  // (samples, Hp)
-    private let squares: RowSums<Number>  // (samples, Hp)
-    private let energy: RowSums<Number>  // (samples, Hp)
+    private let dot: Pointer  // (samples, Hp)
+    private let squares: Pointer  // (samples, Hp)
+    private let energy: Pointer  // (samples, Hp)
 
     init(_ cell: Cell, _ arena: inout Arena, _ parameters: Cell.Rows, _ trace: Cell.Trace, samples: Int) {
         (self.cell, self.parameters, self.trace) = (cell, parameters, trace)
-        X = arena.take(Number.self, samples, cell.synapses)
+        X = BlockRows(&arena, samples: samples, rows: cell.H, width: cell.Kp)
+        v = BlockRows(&arena, samples: samples, width: cell.Kp)
+        u = BlockRows(&arena, samples: samples, width: cell.Kp)
         scale = arena.take(Number.self, samples, cell.Hp)
         postLength = arena.take(Number.self, samples, cell.Hp)
         activation = arena.take(Number.self, cell.Hp)
-        dot = RowSums(&arena, rows: samples * cell.Hp)
-        squares = RowSums(&arena, rows: samples * cell.Hp)
-        energy = RowSums(&arena, rows: samples * cell.Hp)
+        dot = arena.take(Number.self, samples, cell.Hp)
+        squares = arena.take(Number.self, samples, cell.Hp)
+        energy = arena.take(Number.self, samples, cell.Hp)
     }
 
     private var options: Cell.Options { cell.options }
@@ -45,25 +49,24 @@ struct STPNForward<Number: Real>: ForwardBlock {
             plasticBias(b, 0).zero(cell.Hp)
             if let fb = given(.fb) { plasticBias(b, 0).copy(fb, cell.H) }
         }
-        cell.loadSynapses(X + s * cell.synapses, given(.F))
+        X.load(s, given(.F), columns: cell.columns)
         (scale + s * cell.Hp).fill(1, cell.Hp)
         // The rows behind H are read whole, but no pass writes them.
-        dot.zero(s * cell.Hp, cell.Hp)
-        squares.zero(s * cell.Hp, cell.Hp)
-        energy.zero(s * cell.Hp, cell.Hp)
+        for row in [dot, squares, energy] { (row + s * cell.Hp).zero(cell.Hp) }
         (postLength + s * cell.Hp).fill(-1, cell.Hp)
     }
 
     func enter(_ s: Int, _ b: Int, t: Int, x: UnsafePointer<Number>, steps: Int) {
         let v = trace.v + trace.row(b, t) * cell.Kp
         v.copy(x, cell.I)
+        if steps > 1 { x.prefetch(cell.I, cell.I) }
         (v + cell.K).zero(cell.Kp - cell.K)
     }
 
     func reset(_ s: Int, _ b: Int, t: Int) {
         if options.recurrent { hidden(b, t).zero(cell.H) }
         if options.plasticBias { plasticBias(b, t).zero(cell.Hp) }
-        (X + s * cell.synapses).zero(cell.synapses)
+        X.zero(s)
         (scale + s * cell.Hp).fill(1, cell.Hp)
         (postLength + s * cell.Hp).fill(-1, cell.Hp)
     }
@@ -76,6 +79,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         if P.updates && options.projects {
             for i in 0..<N { project(s + i, b + i, t: t - 1) }
         }
+        for i in 0..<N { cell.arrange(P.self, trace, b + i, t, v: v.row(s + i), u: u.row(s + i)) }
         cell.description.withRule(Pass<P, N>(block: self, s: s, b: b, t: t, wantsEnergy: wantsEnergy))
         if P.updates && options.dividesAfter && options.acrossRows {
             for i in 0..<N { settleScale(s + i) }
@@ -92,30 +96,31 @@ struct STPNForward<Number: Real>: ForwardBlock {
         func run<R: STPNRule>(_: R.Type) {
             let (cell, parameters, trace) = (block.cell, block.parameters, block.trace)
             let (Kp, Hp) = (cell.Kp, cell.Hp)
-            let now = P.reads ? trace.row(b, t) : 0
             let before = P.updates ? trace.row(b, t - 1) : 0
             for j in 0..<cell.H {
                 let row = STPNRow<Number, N>(
                     width: Kp, weight: parameters.weight + j &* Kp, lambda: parameters.lambda + j &* Kp,
                     gamma: parameters.gamma + j &* Kp, clamp: cell.clamp,
-                    gain: R.dividesAfter ? parameters.gain[j] : 1,
-                    X: block.X + s &* cell.synapses + j &* Kp, stateStride: cell.synapses,
-                    v: trace.v + now &* Kp, u: trace.u + before &* Kp, rowStride: trace.slots &* Kp,
+                    gain: R.dividesAfter ? parameters.gain[j] : 1, samples: block.X.samples,
+                    X: block.X.row(s, j).start, v: block.v.row(s).start, u: block.u.row(s).start,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* trace.slots) &* Hp &+ j] : 0 },
                     scale: InlineArray { i in block.scale[(s &+ i) &* Hp &+ j] })
                 let sums = row.advance(R.self, P.self)
-                Samples<N>.forEach { i in
-                    let sj = (s &+ i) &* Hp &+ j
-                    if P.reads { block.dot.store(sums.dot[i], sj) }
-                    if R.normalizes && P.reads || R.dividesAfter { block.squares.store(sums.squares[i], sj) }
-                    if R.dividesAfter {
+                let first = s &* Hp &+ j
+                if P.reads { (block.dot + first).storeSums(sums.dot, stride: Hp) }
+                if R.normalizes && P.reads || R.dividesAfter {
+                    (block.squares + first).storeSums(sums.squares, stride: Hp)
+                }
+                if R.dividesAfter {
+                    Samples<N>.forEach { i in
+                        let sj = first &+ i &* Hp
                         block.scale[sj] = sums.scale[i]
                         if P.updates { block.postLength[sj] = sums.length[i] }
                     }
                 }
                 if P.reads && wantsEnergy {
                     let energy = row.energy(scale: R.dividesAfter ? sums.scale : .init(repeating: 1))
-                    Samples<N>.forEach { i in block.energy.store(energy[i], (s &+ i) &* Hp &+ j) }
+                    (block.energy + first).storeSums(energy, stride: Hp)
                 }
             }
         }
@@ -127,14 +132,14 @@ struct STPNForward<Number: Real>: ForwardBlock {
         let u = trace.u + row * cell.Kp
         for j in 0..<cell.H {
             let factor = -trace.h[row * cell.Hp + j] * scale[s * cell.Hp + j]
-            u.add(X + s * cell.synapses + j * cell.Kp, times: factor, width: cell.Kp)
+            X.row(s, j).add(to: u, times: factor, cell.Kp)
         }
     }
 
     /// "post" with a norm of the whole layer: s of every row, from the squares of all.
     private func settleScale(_ s: Int) {
         let first = s * cell.Hp
-        squares.addAcross(first, cell.H)
+        (squares + first).spreadSum(cell.H)
         for j in 0..<cell.H {
             let length = squares[first + j].squareRoot()
             postLength[first + j] = length
@@ -148,10 +153,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         let (H, Hp) = (cell.H, cell.Hp)
         let row = trace.row(b, t)
         let h = trace.h + row * Hp
-        dot.add(s * Hp, H)
-        if options.normalizes {
-            options.acrossRows ? squares.addAcross(s * Hp, H) : squares.add(s * Hp, H)
-        }
+        if options.normalizes && options.acrossRows { (squares + s * Hp).spreadSum(H) }
         if options.dividesAfter { keepPostLength(s, b, t) }
         divide(s, row)
         if options.plasticBias { activation.add(plasticBias(b, t), H) }
@@ -194,7 +196,6 @@ struct STPNForward<Number: Real>: ForwardBlock {
 
     /// (10)
     private func writeEnergy(_ s: Int, _ row: Int, _ target: Pointer) {
-        energy.add(s * cell.Hp, cell.H)
         for j in 0..<cell.H {
             target[j] = energy[s * cell.Hp + j]
             if options.normalizes {
@@ -224,8 +225,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         guard let F = wanted(.F) else { return }
         for j in 0..<cell.H {
             let factor = options.dividesAfter ? scale[s * cell.Hp + j] : 1
-            let row = X + s * cell.synapses + j * cell.Kp + cell.columns.lowerBound
-            (F + j * cell.P).copy(row, cell.P, times: factor)
+            X.row(s, j).copy(columns: cell.columns, to: F + j * cell.P, times: factor)
         }
     }
 }

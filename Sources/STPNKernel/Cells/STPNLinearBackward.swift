@@ -35,7 +35,11 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) { F.load(s, state(0), columns: cell.K) }
     func load(_ s: Int, checkpoint: Int) { F.load(s, checkpoint: checkpoint) }
 
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+    }
+
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         F.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
     }
 

@@ -12,7 +12,6 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
     private let gradX: Pointer  // (samples, synapses)
     private let gradV: Pointer  // (samples, K, L): for x_t, still to be summed over L
     private let gradU: Pointer  // (samples, K, L): for x of the step before, from its update
-    private let gradSums: RowSums<Number>  // (K)
     private let gradDot: Pointer  // (samples, M·L)
     private let gradNorm: Pointer  // (samples, M·L): the factor of G in its gradient through the norm
     private let hebb: Pointer  // (samples, M·L)
@@ -31,7 +30,6 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         gradX = arena.take(Number.self, n, cell.synapses)
         gradV = arena.take(Number.self, n, cell.K, L)
         gradU = arena.take(Number.self, n, cell.K, L)
-        gradSums = RowSums(&arena, rows: cell.K)
         gradDot = arena.take(Number.self, n, cell.width)
         gradNorm = arena.take(Number.self, n, cell.width)
         hebb = arena.take(Number.self, n, cell.width)
@@ -53,16 +51,22 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     // MARK: Recomputing the synapses
 
-    func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) { cell.load(history.row(s, 0, 0), state(0), slice) }
+    func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?) {
+        cell.load(history.row(s, 0, 0).start, state(0), slice)
+    }
     func load(_ s: Int, checkpoint: Int) { history.load(s, checkpoint: checkpoint) }
     func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
         history.save(s, checkpoint: checkpoint, after: steps.count)
     }
 
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+    }
+
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
         let row = trace.row(b, steps.lowerBound)
         history.replay(s, steps: steps, reset: reset) { run in
-            let X = history.row(s, 0, 0)
+            let X = history.row(s, 0, 0).start
             cell.description.withRule(Replay(block: self, X: X, b: b, t: steps.lowerBound, row: row, steps: run))
         }
     }
@@ -190,7 +194,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
             let columns = STPNColumns<Number, N>(
                 count: K, weight: parameters.weight + first, lambda: parameters.lambda + first,
                 gamma: parameters.gamma + first, clamp: cell.clamp,
-                X: block.history.row(s, 0, t &- origin) + m &* K &* L, stateStride: block.history.stride,
+                X: block.history.row(s, 0, t &- origin).start + m &* K &* L, stateStride: block.history.stride,
                 v: trace.x + now &* K, u: trace.x + before &* K, rowStride: trace.slots &* K,
                 h: InlineArray { i in
                     P.updates ? trace.h.lanes((before &+ i &* trace.slots) &* cell.Hp &+ neuron) : .zero
@@ -222,10 +226,8 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     func leave(_ s: Int, t: Int, origin: Int, gradX: Pointer?) {
         guard let gradX else { return }
-        for k in 0..<cell.K { gradSums.store(gradV.lanes((s * cell.K + k) * L), k) }
-        gradSums.add(0, cell.K)
         if slice == 0 { gradX.zero(cell.K) }
-        gradSums.addTotals(0, to: gradX, cell.K)
+        for k in 0..<cell.K { gradX[k] += horizontalSum(gradV.lanes((s * cell.K + k) * L), Number.self) }
     }
 
     func reset(_ s: Int, t: Int, origin: Int) {

@@ -29,8 +29,8 @@ struct STPNStep<Number: Real> {
     /// What the neurons of a step leave on the way, and parameters as the loops want them.
     private struct Scratch {
         let v: Pointer  // (B,Kp)
-        let dot: RowSums<Number>  // (B,Hp)
-        let squares: RowSums<Number>  // (B,Hp)
+        let dot: Pointer  // (B,Hp)
+        let squares: Pointer  // (B,Hp)
         let inverse: Pointer  // (B,Hp): 1 / n
         let h: Pointer  // (B,Hp)
         let bias: Pointer  // (Hp)
@@ -41,8 +41,8 @@ struct STPNStep<Number: Real> {
 
     private func scratch(_ arena: inout Arena) -> Scratch {
         Scratch(
-            v: arena.take(Number.self, B, Kp), dot: RowSums(&arena, rows: B * Hp),
-            squares: RowSums(&arena, rows: B * Hp), inverse: arena.take(Number.self, B, Hp),
+            v: arena.take(Number.self, B, Kp), dot: arena.take(Number.self, B, Hp),
+            squares: arena.take(Number.self, B, Hp), inverse: arena.take(Number.self, B, Hp),
             h: arena.take(Number.self, B, Hp),
             bias: arena.take(Number.self, Hp), gain: arena.take(Number.self, Hp),
             lambda: arena.take(Number.self, threads, K), gamma: arena.take(Number.self, threads, K))
@@ -151,11 +151,9 @@ struct STPNStep<Number: Real> {
                     if R.normalizes { squares[i] = fma(G, G, squares[i]) }
                 }
             }
-            Samples<N>.forEach { i in
-                let at = b &* step.Hp &+ j &+ i
-                scratch.dot.store(dot[i], at)
-                if R.normalizes { scratch.squares.store(squares[i], at) }
-            }
+            let at = b &* step.Hp &+ j
+            (scratch.dot + at).storeSums(dot, stride: 1)
+            if R.normalizes { (scratch.squares + at).storeSums(squares, stride: 1) }
         }
 
         /// Calls `body` for all vectors of a row, which `lanes` loads, with zeros behind its end: the same sums as those of the
@@ -173,10 +171,8 @@ struct STPNStep<Number: Real> {
         /// (3) a, (5) h
         private func fire<R: STPNRule>(_: R.Type, _ b: Int) {
             let (at, h) = (b * step.Hp + neurons.lowerBound, scratch.h)
-            scratch.dot.add(at, neurons.count)
             var a = scratch.dot.lanes(at)
             if R.normalizes {
-                scratch.squares.add(at, neurons.count)
                 let gain = scratch.gain.lanes(neurons.lowerBound)
                 let inverse = inverse(scratch.squares.lanes(at).squareRoot(), gain: gain, Number.self)
                 a *= inverse

@@ -162,6 +162,24 @@ extension UnsafeMutablePointer where Pointee: Real {
         return horizontalSum(sum, Pointee.self)
     }
 
+    /// Writes the sum of each vector, `stride` apart.
+    @inline(__always)
+    func storeSums<let N: Int>(_ vectors: InlineArray<N, Pointee.Lanes>, stride: Int) {
+        if N == 4 {
+            let sums = Pointee.horizontalSums(vectors[0], vectors[1], vectors[2], vectors[3])
+            for i in 0..<4 { self[i &* stride] = sums[i] }
+        } else {
+            for i in 0..<N { self[i &* stride] = horizontalSum(vectors[i], Pointee.self) }
+        }
+    }
+
+    /// Gives each of the first `count` elements the sum of all.
+    func spreadSum(_ count: Int) {
+        var sum: Pointee = 0
+        for i in 0..<count { sum += self[i] }
+        fill(sum, count)
+    }
+
     /// Copies rows of `columns` elements each into rows of `width`, zeros where there are none.
     func copyRows(_ source: UnsafePointer<Pointee>?, rows: Int, columns: Int, width: Int) {
         for j in 0..<rows {

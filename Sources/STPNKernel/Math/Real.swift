@@ -36,6 +36,9 @@ protocol Real: SIMDNumber {
     /// The sums of the four quarters of a vector, element by element: the first step of a horizontal sum.
     static func quarterSums(_ v: Lanes) -> SIMD4<Self>
 
+    /// The sums of four vectors, each in the order of `horizontalSum`.
+    static func horizontalSums(_ a: Lanes, _ b: Lanes, _ c: Lanes, _ d: Lanes) -> SIMD4<Self>
+
     /// `yes` where a < b, else `no`, also where one of them is NaN. The only comparison of the fast kernel: in generic code
     /// SIMD's own are loops over the elements.
     static func select(_ a: Lanes, lessThan b: Lanes, _ yes: Lanes, else no: Lanes) -> Lanes
@@ -105,6 +108,13 @@ extension Float: Real {
         return unsafeBitCast(unsafeBitCast(n + shifter, to: Bits.self) &<< 23, to: FloatLanes.self)
     }
 
+    @inline(__always)
+    static func horizontalSums(
+        _ a: FloatLanes, _ b: FloatLanes, _ c: FloatLanes, _ d: FloatLanes
+    ) -> SIMD4<Float> {
+        stpn_platform_sums_floats(a, b, c, d)
+    }
+
     @inline(__always) static func quarterSums(_ v: FloatLanes) -> SIMD4<Float> {
         #if STPN_X86_64_V4
         let half = v.lowHalf + v.highHalf
@@ -164,22 +174,18 @@ extension Double: Real {
         return unsafeBitCast(unsafeBitCast(n + shifter, to: Bits.self) &<< 52, to: DoubleLanes.self)
     }
 
+    @inline(__always)
+    static func horizontalSums(
+        _ a: DoubleLanes, _ b: DoubleLanes, _ c: DoubleLanes, _ d: DoubleLanes
+    ) -> SIMD4<Double> {
+        stpn_platform_sums_doubles(a, b, c, d)
+    }
+
     @inline(__always) static func quarterSums(_ v: DoubleLanes) -> SIMD4<Double> {
         #if STPN_X86_64_V4
         return v.lowHalf + v.highHalf
         #else
         return v
         #endif
-    }
-}
-
-extension Real {
-    /// The sums of four vectors.
-    @inline(__always)
-    static func horizontalSums(_ a: Lanes, _ b: Lanes, _ c: Lanes, _ d: Lanes) -> SIMD4<Self> {
-        let (a, b, c, d) = (quarterSums(a), quarterSums(b), quarterSums(c), quarterSums(d))
-        let low = SIMD4(a[0], b[0], c[0], d[0]) + SIMD4(a[1], b[1], c[1], d[1])
-        let high = SIMD4(a[2], b[2], c[2], d[2]) + SIMD4(a[3], b[3], c[3], d[3])
-        return low + high
     }
 }

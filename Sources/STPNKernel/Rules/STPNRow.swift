@@ -1,4 +1,4 @@
-/// Row j of N samples. Rows are (K) padded with zeros; the samples' rows lie `stateStride` and `rowStride` apart.
+/// Row j of N samples of a block, (K) padded with zeros.
 struct STPNRow<T: Real, let N: Int> {
     /// K, padded
     let width: Int
@@ -8,14 +8,14 @@ struct STPNRow<T: Real, let N: Int> {
     let clamp: T
     /// g_j, which scales the norm that divides X with "post"
     let gain: T
-    /// X of the first sample; in the adjoint that between the two steps.
+    /// Samples of the block
+    let samples: Int
+    /// What follows are rows of the first sample, as a BlockRow has them. X; in the adjoint that between the two steps.
     let X: UnsafeMutablePointer<T>
-    let stateStride: Int
     /// v of the step that reads; unused otherwise.
     let v: UnsafePointer<T>
     /// The plastic columns of the presynaptic vector of the step that updates; unused otherwise.
     let u: UnsafePointer<T>
-    let rowStride: Int
     /// h_j of the step that updates
     let h: InlineArray<N, T>
     /// What F̃ = scale · X takes: 1/n with "pre", s with "post", unused otherwise.
@@ -36,6 +36,10 @@ struct ReadSums<T: Real, let N: Int> {
 extension STPNRow {
     typealias V = T.Lanes
 
+    /// Where the vector from element k on of sample i stands in a BlockRow of the first.
+    @inline(__always)
+    func at(_ i: Int, _ k: Int) -> Int { k &* (N == WholeBlock.count ? N : samples) &+ i &* V.scalarCount }
+
     /// Updates the row, reads it, or both.
     @inline(__always)
     func advance<R: STPNRule, P: Phase>(_: R.Type, _: P.Type) -> ReadSums<T, N> {
@@ -51,17 +55,17 @@ extension STPNRow {
             let w = weight.lanes(k)
             let (lambda, gamma) = P.updates ? (lambda.lanes(k), gamma.lanes(k)) : (.zero, .zero)
             Samples<N>.forEach { i in
-                let Xi = X + i &* stateStride
-                var x = Xi.lanes(k)
+                let at = at(i, k)
+                var x = X.lanes(at)
                 if P.updates {
                     x = updated(
-                        x, lambda: lambda, gamma: gamma, u: (u + i &* rowStride).lanes(k), h: V(repeating: h[i]),
+                        x, lambda: lambda, gamma: gamma, u: u.lanes(at), h: V(repeating: h[i]),
                         scale: V(repeating: scale[i]), bound: V(repeating: clamp), R.self, T.self)
-                    Xi.store(x, k)
+                    X.store(x, at)
                 }
                 if P.reads {
                     let G = effective(x, weight: w, scale: V(repeating: scale[i]), R.self, T.self)
-                    sums.dot[i] = fma(G, (v + i &* rowStride).lanes(k), sums.dot[i])
+                    sums.dot[i] = fma(G, v.lanes(at), sums.dot[i])
                     if R.normalizes { sums.squares[i] = fma(G, G, sums.squares[i]) }
                 }
             }
@@ -77,11 +81,11 @@ extension STPNRow {
         while k < width {
             let (w, lambda, gamma) = (weight.lanes(k), lambda.lanes(k), gamma.lanes(k))
             Samples<N>.forEach { i in
-                let Xi = X + i &* stateStride
+                let at = at(i, k)
                 let x = updated(
-                    Xi.lanes(k), lambda: lambda, gamma: gamma, u: (u + i &* rowStride).lanes(k),
+                    X.lanes(at), lambda: lambda, gamma: gamma, u: u.lanes(at),
                     h: V(repeating: h[i]), scale: V(repeating: scale[i]), bound: V(repeating: clamp), R.self, T.self)
-                Xi.store(x, k)
+                X.store(x, at)
                 squares[i] = fma(w + x, w + x, squares[i])
             }
             k &+= V.scalarCount
@@ -99,8 +103,8 @@ extension STPNRow {
         while k < width {
             let w = weight.lanes(k)
             Samples<N>.forEach { i in
-                let G = fma((X + i &* stateStride).lanes(k), sums.scale[i], w)
-                sums.dot[i] = fma(G, (v + i &* rowStride).lanes(k), sums.dot[i])
+                let G = fma(X.lanes(at(i, k)), sums.scale[i], w)
+                sums.dot[i] = fma(G, v.lanes(at(i, k)), sums.dot[i])
                 sums.squares[i] = fma(G, G, sums.squares[i])
             }
             k &+= V.scalarCount
@@ -116,8 +120,8 @@ extension STPNRow {
         while k < width {
             let w = weight.lanes(k)
             Samples<N>.forEach { i in
-                let G = fma((X + i &* stateStride).lanes(k), scale[i], w)
-                let v = (v + i &* rowStride).lanes(k)
+                let G = fma(X.lanes(at(i, k)), scale[i], w)
+                let v = v.lanes(at(i, k))
                 sums[i] = fma(absolute(G, T.self), v * v, sums[i])
             }
             k &+= V.scalarCount

@@ -16,11 +16,9 @@ struct STPNAdjointRow<T: Real, let N: Int> {
     let stepStride: Int
     /// GX, the gradient for X: in, after the step that began (masked by the clip); out, before the step that ended.
     let gradX: UnsafeMutablePointer<T>
-    let gradStride: Int
-    /// The gradients for v and u, (K) each, of the first sample; accumulated.
+    /// The gradients for v and u; accumulated.
     let gradV: UnsafeMutablePointer<T>
     let gradU: UnsafeMutablePointer<T>
-    let gradRowStride: Int
     /// Row j of the gradients for the parameters, (K) each; accumulated.
     let gradWeight: UnsafeMutablePointer<T>
     let gradLambda: UnsafeMutablePointer<T>
@@ -56,20 +54,20 @@ extension STPNAdjointRow {
             var gLambda = P.reads ? gradLambda.lanes(k) : .zero
             var gGamma = P.updates ? gradGamma.lanes(k) : .zero
             Samples<N>.forEach { i in
-                let x = (row.X + i &* row.stateStride).lanes(k)
-                let gX = gradX + i &* gradStride
-                var g = gX.lanes(k)
+                let at = row.at(i, k)
+                let x = row.X.lanes(at)
+                var g = gradX.lanes(at)
                 if P.reads {
-                    g = readAdjoint(R.self, i, k, x, g, w: w, lambda: lambda, gW: &gW, gLambda: &gLambda)
+                    g = readAdjoint(R.self, i, at, x, g, w: w, lambda: lambda, gW: &gW, gLambda: &gLambda)
                 }
                 if P.updates {
-                    g = updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums)
+                    g = updateAdjoint(R.self, i, at, x, g, gamma: gamma, gGamma: &gGamma, &sums)
                     if R.dividesBefore {
-                        let before = (row.X + i &* row.stateStride - stepStride).lanes(k)
+                        let before = (row.X - stepStride).lanes(at)
                         sums.decay[i] = fma(g * lambda, before, sums.decay[i])
                     }
                 }
-                gX.store(g, k)
+                gradX.store(g, at)
             }
             if P.reads {
                 gradWeight.store(gW, k)
@@ -83,29 +81,27 @@ extension STPNAdjointRow {
 
     @inline(__always)
     private func readAdjoint<R: STPNRule>(
-        _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, w: V, lambda: V, gW: inout V, gLambda: inout V
+        _: R.Type, _ i: Int, _ at: Int, _ x: V, _ g: V, w: V, lambda: V, gW: inout V, gLambda: inout V
     ) -> V {
-        let target = gradV + i &* gradRowStride
-        var gV = target.lanes(k)
+        var gV = gradV.lanes(at)
         let before = STPNKernel.readAdjoint(
-            x, g, weight: w, lambda: lambda, v: (row.v + i &* row.rowStride).lanes(k),
+            x, g, weight: w, lambda: lambda, v: row.v.lanes(at),
             gradDot: V(repeating: factors[i]),
             gradNorm: V(repeating: factors[N &+ i]), scale: V(repeating: factors[2 &* N &+ i]), gradWeight: &gW,
             gradLambda: &gLambda, gradV: &gV, R.self, T.self)
-        target.store(gV, k)
+        gradV.store(gV, at)
         return before
     }
 
     @inline(__always)
     private func updateAdjoint<R: STPNRule>(
-        _: R.Type, _ i: Int, _ k: Int, _ x: V, _ g: V, gamma: V, gGamma: inout V, _ sums: inout UpdateSums<T, N>
+        _: R.Type, _ i: Int, _ at: Int, _ x: V, _ g: V, gamma: V, gGamma: inout V, _ sums: inout UpdateSums<T, N>
     ) -> V {
-        let target = gradU + i &* gradRowStride
-        var gU = target.lanes(k)
+        var gU = gradU.lanes(at)
         let masked = STPNKernel.updateAdjoint(
-            x, g, u: (row.u + i &* row.rowStride).lanes(k), h: V(repeating: factors[3 &* N &+ i]), learningRate: gamma,
+            x, g, u: row.u.lanes(at), h: V(repeating: factors[3 &* N &+ i]), learningRate: gamma,
             bound: V(repeating: row.clamp), gamma: &gGamma, hebb: &sums.hebb[i], gradU: &gU, R.self, T.self)
-        target.store(gU, k)
+        gradU.store(gU, at)
         return masked
     }
 
@@ -125,12 +121,12 @@ extension STPNAdjointRow {
             let (w, gamma) = (row.weight.lanes(k), row.gamma.lanes(k))
             var (gW, gGamma) = (gradWeight.lanes(k), gradGamma.lanes(k))
             Samples<N>.forEach { i in
-                let x = (row.X + i &* row.stateStride).lanes(k)
-                let gX = gradX + i &* gradStride
+                let at = row.at(i, k)
+                let x = row.X.lanes(at)
                 let gG = (w + x) * factors[i]
                 gW += gG
-                let g = fma(gX.lanes(k), row.scale[i], gG)
-                gX.store(updateAdjoint(R.self, i, k, x, g, gamma: gamma, gGamma: &gGamma, &sums), k)
+                let g = fma(gradX.lanes(at), row.scale[i], gG)
+                gradX.store(updateAdjoint(R.self, i, at, x, g, gamma: gamma, gGamma: &gGamma, &sums), at)
             }
             gradWeight.store(gW, k)
             gradGamma.store(gGamma, k)
@@ -148,12 +144,12 @@ extension STPNAdjointRow {
             var gW = P.reads ? gradWeight.lanes(k) : .zero
             var gLambda = P.reads ? gradLambda.lanes(k) : .zero
             Samples<N>.forEach { i in
-                let x = (row.X + i &* row.stateStride).lanes(k)
-                let gX = gradX + i &* gradStride
-                var g = gX.lanes(k)
+                let at = row.at(i, k)
+                let x = row.X.lanes(at)
+                var g = gradX.lanes(at)
                 if P.reads {
-                    g = readAdjoint(R.self, i, k, x, g, w: w, lambda: lambda, gW: &gW, gLambda: &gLambda)
-                    gX.store(g, k)
+                    g = readAdjoint(R.self, i, at, x, g, w: w, lambda: lambda, gW: &gW, gLambda: &gLambda)
+                    gradX.store(g, at)
                 }
                 products[i] = fma(g, x * row.scale[i], products[i])
             }

@@ -85,8 +85,8 @@ extension FastSequence {
                 } else {
                     block.load(s, checkpoint: segment)
                 }
-                block.replay(s, first + s, steps: replayed(segment)) { isReset(s, $0) }
             }
+            block.replay(0..<count, first, steps: replayed(segment), reset: isReset)
         }
         func pass<P: Phase, let N: Int>(_: P.Type, _: Samples<N>.Type, _ s: Int, _ t: Int, _ origin: Int) {
             block.pass(P.self, Samples<N>.self, s, first + s, t: t, origin: origin, gradients)

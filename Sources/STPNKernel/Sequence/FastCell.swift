@@ -106,8 +106,9 @@ protocol BackwardBlock {
     /// The synapses before the first step of a replay: those before step 0, or a checkpoint.
     func load(_ s: Int, state: (Int) -> UnsafePointer<Number>?)
     func load(_ s: Int, checkpoint: Int)
-    /// Recomputes the synapses after every one of `steps`; they are zeros before step t where `reset(t)`.
-    func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool)
+    /// Recomputes the synapses of samples after every one of `steps`; those of sample s are zeros before step t where
+    /// `reset(s, t)`. `b` numbers sample 0 of the block in the trace.
+    func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool)
     /// Keeps the synapses after `steps`, which begin the replay.
     func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>)
 

@@ -8,29 +8,42 @@ struct SynapseHistory<Number: Real> {
     let width: Int
     /// Of the block
     private let samples: Int
-    /// The most steps that are replayed at a time
-    private let steps: Int
-    private let X: Pointer  // (samples, steps + 1, one of stepStride)
+    /// Whose vectors alternate: all samples of the block, or one
+    private let alternating: Int
+    private let X: Pointer  // (samples / alternating, steps + 1, one of stepStride)
     /// How far apart a row of two steps that follow each other lies. The rows of a step follow each other, as a pass reads
     /// them.
     let stepStride: Int
+    /// How far apart the rows of the same number of two samples lie.
+    let stride: Int
     private let checkpoints: Pointer  // (segments - 1, samples, rows, width): where all but the first begin
 
-    init(_ arena: inout Arena, samples: Int, rows: Int, width: Int, steps: Int, segments: Int) {
-        (self.samples, self.rows, self.width, self.steps) = (samples, rows, width, steps)
-        stepStride = sampleStride(rows: rows, width: width, Number.self)
-        X = arena.take(Number.self, samples, steps + 1, stepStride)
+    init(
+        _ arena: inout Arena, samples: Int, rows: Int, width: Int, steps: Int, segments: Int, alternates: Bool = false
+    ) {
+        (self.samples, self.rows, self.width) = (samples, rows, width)
+        alternating = alternates ? samples : 1
+        stepStride = sampleStride(rows: rows, width: width * alternating, Number.self)
+        stride = alternates ? Number.Lanes.scalarCount : (steps + 1) * stepStride
+        X = arena.take(Number.self, samples / alternating, steps + 1, stepStride)
         checkpoints = arena.take(Number.self, segments - 1, samples, rows * width)
     }
 
-    /// How far apart the rows of the same number of two samples lie.
-    var stride: Int { (steps &+ 1) &* stepStride }
-
     /// Row j before step `step` of the replay.
     @inline(__always)
-    func row(_ s: Int, _ j: Int, _ step: Int) -> Pointer {
-        let states = s &* (steps &+ 1) &+ step
-        return X + (states &* stepStride &+ j &* width)
+    func row(_ s: Int, _ j: Int, _ step: Int) -> BlockRow<Number> {
+        let offset = step &* stepStride &+ j &* width &* alternating &+ s &* stride
+        return BlockRow(start: X + offset, samples: alternating)
+    }
+
+    /// Replays samples, all at once if none is reset.
+    func replay(
+        _ samples: Range<Int>, steps: Range<Int>, reset: (Int, Int) -> Bool,
+        _ body: (_ samples: Range<Int>, _ run: Range<Int>) -> Void
+    ) {
+        let someReset = samples.contains { s in steps.contains { reset(s, $0) } }
+        if !someReset { return body(samples, 0..<steps.count) }
+        for s in samples { replay(s, steps: steps, reset: { reset(s, $0) }) { body(s..<s + 1, $0) } }
     }
 
     /// Replays a sample: `body` for every run of steps without a reset between them, with the synapses zeroed where one is.
@@ -38,7 +51,7 @@ struct SynapseHistory<Number: Real> {
         var first = 0
         for step in 0..<steps.count where reset(steps.lowerBound + step) {
             if first < step { body(first..<step) }
-            row(s, 0, step).zero(stepStride)
+            for j in 0..<rows { row(s, j, step).zero(width) }
             first = step
         }
         body(first..<steps.count)
@@ -50,11 +63,7 @@ struct SynapseHistory<Number: Real> {
 
     /// Before the first step: rows of `columns`, or zeros.
     func load(_ s: Int, _ state: UnsafePointer<Number>?, columns: Range<Int>) {
-        for j in 0..<rows {
-            let row = row(s, j, 0)
-            row.zero(width)
-            if let state { (row + columns.lowerBound).copy(state + j * columns.count, columns.count) }
-        }
+        for j in 0..<rows { row(s, j, 0).load(state.map { $0 + j * columns.count }, columns: columns, width) }
     }
 
     func load(_ s: Int, checkpoint index: Int) {
@@ -63,6 +72,6 @@ struct SynapseHistory<Number: Real> {
 
     /// Keeps the synapses after `count` steps of the replay.
     func save(_ s: Int, checkpoint index: Int, after count: Int) {
-        for j in 0..<rows { checkpoint(s, j, index).copy(row(s, j, count), width) }
+        for j in 0..<rows { row(s, j, count).copy(to: checkpoint(s, j, index), width) }
     }
 }
