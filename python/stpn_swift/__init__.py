@@ -10,10 +10,26 @@
 `stpn_swift.torch` holds the same cells as modules of PyTorch.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._kernel import __version__, get_num_threads, set_num_threads
 from .cell import Cell, Grads, State, Tape
 from .cells import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, cell_from_config
 from .runtime import show_config
+
+if TYPE_CHECKING:
+    from .published import PublishedModel, from_published_config
+
+_LAZY = {"PublishedModel": "published", "from_published_config": "published"}
+"""What few programs use, by its module, which is loaded by the first use."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+
 
 __all__ = [
     "STPN",
@@ -24,10 +40,12 @@ __all__ = [
     "Grads",
     "HebbFF",
     "Modulated",
+    "PublishedModel",
     "State",
     "Tape",
     "__version__",
     "cell_from_config",
+    "from_published_config",
     "get_num_threads",
     "set_num_threads",
     "show_config",

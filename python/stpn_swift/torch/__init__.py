@@ -9,6 +9,7 @@ y.sum().backward()
 
 from .cells import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, cell_from_config
 from .module import Cell
+from .published import PublishedNetwork, load_published
 
 __all__ = [
     "STPN",
@@ -18,5 +19,7 @@ __all__ = [
     "FastWeights",
     "HebbFF",
     "Modulated",
+    "PublishedNetwork",
     "cell_from_config",
+    "load_published",
 ]

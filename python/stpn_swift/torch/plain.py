@@ -19,14 +19,14 @@ class Step(Protocol):
     """A step of a cell: h (B,H), the next state and, where it is wanted, the energy (B,H)."""
 
     def __call__(
-        self, config: Config, params: Tensors, x_t: Tensor, state: Tensors, energy: bool
+        self, config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
     ) -> Stepped: ...
 
 
 def sequence(
     config: Config,
     x: Tensor,
-    params: Tensors,
+    params: Mapping[str, Tensor],
     state: Tensors | None = None,
     resets: Tensor | None = None,
     *,
@@ -144,7 +144,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _activate(config: Config, params: Tensors, a: Tensor) -> Tensor:
+def _activate(config: Config, params: Mapping[str, Tensor], a: Tensor) -> Tensor:
     """(4), behind the layer norm."""
     if config.get("layer_norm"):
         gain, bias = params["layer_norm.weight"], params["layer_norm.bias"]
@@ -177,7 +177,7 @@ def _plastic_columns(config: Config) -> tuple[int, int]:
     return inputs if plastic == "hidden" else 0, inputs if plastic == "input" else K
 
 
-def _stpn(config: Config, params: Tensors, x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
+def _stpn(config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
     normalize, clamp = config["normalize"], config["clamp"]
     h, F, fb = state.get("h"), state["F"], state.get("fb")
     decay, rate = (_rate(config, params[name]) for name in ("weight_lambda", "weight_gamma"))
@@ -219,14 +219,14 @@ def _rate(config: Config, rate: Tensor) -> Tensor:
     return rate.unsqueeze(1) if config["plasticity_shape"] == "neuron" else rate
 
 
-def _effective(config: Config, params: Tensors, F: Tensor) -> Tensor:
+def _effective(config: Config, params: Mapping[str, Tensor], F: Tensor) -> Tensor:
     """(1): G (B,H,K)."""
     weight = params["weight"]
     first, last = _plastic_columns(config)
     return weight + functional.pad(F, (first, weight.shape[-1] - last))
 
 
-def _inverse_norm(config: Config, params: Tensors, G: Tensor) -> Tensor:
+def _inverse_norm(config: Config, params: Mapping[str, Tensor], G: Tensor) -> Tensor:
     """(2): 1/n (B,H,1), or (B,1,1) for the whole layer without a gain. A norm of 0 counts as infinite."""
     squares = G.square().sum((1, 2) if config["norm_axis"] == "layer" else 2, keepdim=True)
     absent = squares == 0
@@ -249,18 +249,22 @@ _HEBBFF = {
 }
 
 
-def _hebbff(config: Config, params: Tensors, x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
+def _hebbff(
+    config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
+) -> Stepped:
     decay, rate = params["raw_lambda"], params["raw_gamma"]
     if config["forced"]:
         decay, rate = torch.sigmoid(decay), -torch.exp(rate)
-    params = params | {"weight_lambda": decay, "weight_gamma": rate}
-    return _stpn({**config, **_HEBBFF}, params, x_t, state, energy)
+    rates = {"weight_lambda": decay, "weight_gamma": rate}
+    return _stpn({**config, **_HEBBFF}, {**params, **rates}, x_t, state, energy)
 
 
 # Section 4.
 
 
-def _fast_weights(config: Config, params: Tensors, x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
+def _fast_weights(
+    config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
+) -> Stepped:
     h, A, weight = state["h"], state["F"], params["weight"]
     v = torch.cat([x_t, h], 1)
     A = params["weight_lambda"] * A + params["weight_gamma"] * _outer(h, h)  # (11)
@@ -277,7 +281,9 @@ def _fast_weights(config: Config, params: Tensors, x_t: Tensor, state: Tensors, 
 # Section 5.
 
 
-def _modulated(config: Config, params: Tensors, x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
+def _modulated(
+    config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
+) -> Stepped:
     kind, addpw = config["kind"], config["addpw"]
     previous, F = state["h"], state["F"]
     G = params["w"] + params["alpha"] * F
