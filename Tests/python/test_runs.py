@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from small_run import BATCHES, EPOCHS, OPTIONS, SETTINGS
-from stpn_swift import STPNR
-from stpn_swift.experiments import checkpoint, figure, files, retrieval
-from stpn_swift.experiments.errors import ExperimentError
+from stpn_swift import STPNR, checkpoint, files
+from stpn_swift.experiments import figure, retrieval
 from stpn_swift.experiments.network import SequenceClassifier
-from stpn_swift.experiments.run_folder import RunFolder
+from stpn_swift.experiments.run_folder import FORMAT, RunFolder
 from stpn_swift.experiments.settings import RetrievalSettings
 from stpn_swift.experiments.training import accuracy
 
@@ -39,7 +38,7 @@ def run(*arguments: str) -> int:
 
 def outcome(folder: str) -> tuple[dict[str, bytes], list[list[str]], Any]:
     """What must not depend on interruptions: all arrays, the metrics without the seconds, the result."""
-    arrays, _ = checkpoint.load(Path(folder, "checkpoint.safetensors"))
+    arrays, _ = checkpoint.load(Path(folder, "checkpoint.safetensors"), FORMAT)
     with open(Path(folder, "metrics.csv"), newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0][-1] == "seconds"
@@ -278,8 +277,10 @@ def test_a_damaged_checkpoint_is_an_error_and_left_alone(
 def test_a_safetensors_file_of_another_kind() -> None:
     numpy = pytest.importorskip("safetensors.numpy")
     numpy.save_file({"weight": np.zeros(3)}, "other.safetensors")
-    with pytest.raises(ExperimentError, match="not a checkpoint of the format"):
-        checkpoint.load(Path("other.safetensors"))
+    with pytest.raises(
+        ValueError, match="expected a file of the format 'stpn_swift checkpoint 1', got 'none'"
+    ):
+        checkpoint.load(Path("other.safetensors"), FORMAT)
 
 
 def test_restore_copies_nothing_where_one_array_differs() -> None:
@@ -290,7 +291,7 @@ def test_restore_copies_nothing_where_one_array_differs() -> None:
         {"a": np.ones(2), "b": np.ones((2, 3))},
     ]
     for wrong in others:
-        with pytest.raises(ExperimentError, match=r"b should be float32\[2, 3\], it is"):
+        with pytest.raises(ValueError, match=r"b: expected float32\[2, 3\], got"):
             checkpoint.restore(target, wrong)
         assert not target["a"].any()
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files import write_atomically
 from .errors import ExperimentError, optional_import
-from .files import write_atomically
 from .retrieval_data import CHANCE, DIGITS_KNOWN
 from .run_folder import RunFolder
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from .. import STPNR, __version__, set_num_threads
+from ..files import write_json
 from .adam import Adam
 from .console import Console
 from .errors import ExperimentError, optional_import
 from .figure import draw_accuracy
-from .files import write_json
 from .interrupts import Interrupts
 from .network import SequenceClassifier
 from .retrieval_data import SYMBOLS, Seeds, Sequences, generate

@@ -15,11 +15,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import checkpoint
+from .. import checkpoint
+from ..files import write_atomically, write_json
 from .errors import ExperimentError
-from .files import write_atomically, write_json
 from .settings import RetrievalSettings
 from .training import EpochMetrics, Progress, Trainer
+
+FORMAT = "stpn_swift checkpoint 1"
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,17 @@ class SavedRun:
     arrays: dict[str, NDArray[Any]]
 
     def restore(self, trainer: Trainer) -> None:
-        """Brings a new trainer with the same settings to where the run is."""
-        checkpoint.restore(trainer.arrays(), self.arrays)
+        """Brings a new trainer with the same settings to where the run is.
+
+        Raises
+        ------
+        ExperimentError
+            The arrays are those of another network.
+        """
+        try:
+            checkpoint.restore(trainer.arrays(), self.arrays)
+        except ValueError as error:
+            raise ExperimentError(f"the checkpoint is of another network: {error}") from None
         trainer.progress = self.progress
 
 
@@ -70,7 +81,7 @@ class RunFolder:
     def save(self, settings: RetrievalSettings, trainer: Trainer) -> None:
         """Writes the checkpoint, then metrics.csv."""
         record = {"settings": settings.as_dict(), "progress": trainer.progress.as_dict()}
-        checkpoint.save(self.checkpoint, trainer.arrays(), record)
+        checkpoint.save(self.checkpoint, trainer.arrays(), record, FORMAT)
         write_atomically(self.metrics, _csv(trainer.progress.history))
 
     def load(self) -> SavedRun:
@@ -81,7 +92,12 @@ class RunFolder:
         ExperimentError
             There is none that can be read.
         """
-        arrays, record = checkpoint.load(self.checkpoint)
+        try:
+            arrays, record = checkpoint.load(self.checkpoint, FORMAT)
+        except FileNotFoundError:
+            raise ExperimentError(f"there is no checkpoint {self.checkpoint}") from None
+        except ValueError as error:
+            raise ExperimentError(f"the checkpoint {error}") from None
         try:
             settings = RetrievalSettings(**record["settings"])
             progress = Progress.from_dict(record["progress"])
