@@ -20,8 +20,14 @@ from .runtime import show_config
 
 if TYPE_CHECKING:
     from .published import PublishedModel, from_published_config
+    from .saving import load, save
 
-_LAZY = {"PublishedModel": "published", "from_published_config": "published"}
+_LAZY = {
+    "PublishedModel": "published",
+    "from_published_config": "published",
+    "load": "saving",
+    "save": "saving",
+}
 """What few programs use, by its module, which is loaded by the first use."""
 
 
@@ -47,6 +53,8 @@ __all__ = [
     "cell_from_config",
     "from_published_config",
     "get_num_threads",
+    "load",
+    "save",
     "set_num_threads",
     "show_config",
 ]

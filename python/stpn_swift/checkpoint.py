@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .files import write_atomically
@@ -28,9 +29,12 @@ def save(path: Path, arrays: Mapping[str, Array], record: Mapping[str, Any], for
     OSError
         It could not be written; an earlier one is untouched.
     """
+    arrays = {
+        name: np.asarray(array, order="C") for name, array in arrays.items()
+    }  # safetensors copies memory
     text = json.dumps(record)
     metadata = {"format": format, "record": text, "sha256": _digest(arrays, text)}
-    write_atomically(path, _import("safetensors.numpy").save(dict(arrays), metadata=metadata))
+    write_atomically(path, _import("safetensors.numpy").save(arrays, metadata=metadata))
 
 
 def load(path: Path, format: str) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -71,13 +75,18 @@ def restore(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
     ValueError
         Names, shapes or types differ; nothing was copied.
     """
+    check(target, source)
+    for name, array in target.items():
+        array[...] = source[name]
+
+
+def check(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
+    """Refuses, with ValueError, a source of other names, shapes or types than the target's."""
     expected, found = _layout(target), _layout(source)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             wanted, got = (layout.get(name, "no such array") for layout in (expected, found))
             raise ValueError(f"{name}: expected {wanted}, got {got}")
-    for name, array in target.items():
-        array[...] = source[name]
 
 
 def _import(module: str) -> Any:

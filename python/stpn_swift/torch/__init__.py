@@ -10,6 +10,7 @@ y.sum().backward()
 from .cells import STPN, STPNF, STPNR, FastWeights, HebbFF, Modulated, cell_from_config
 from .module import Cell
 from .published import PublishedNetwork, load_published
+from .saving import load, save
 
 __all__ = [
     "STPN",
@@ -21,5 +22,7 @@ __all__ = [
     "Modulated",
     "PublishedNetwork",
     "cell_from_config",
+    "load",
     "load_published",
+    "save",
 ]

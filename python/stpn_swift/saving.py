@@ -1,0 +1,78 @@
+"""Cells in files: parameters in safetensors, with the config in the metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .cell import Array, Cell
+from .cells import cell_from_config
+
+FORMAT = "stpn_swift cells 1"
+
+Configs = Mapping[str, Mapping[str, Any]]
+
+
+def save(cell: Cell, path: str | os.PathLike[str]) -> None:
+    """Writes a cell to a safetensors file, atomically: its parameters by name, and its config.
+
+        stpn_swift.save(cell, "cell.safetensors")
+        again = stpn_swift.load("cell.safetensors")
+
+    `stpn_swift.torch.load` reads the same file.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        safetensors is not installed.
+    OSError
+        It could not be written; an earlier file is untouched.
+    ValueError
+        A parameter has another name, shape or dtype than the cell's.
+    """
+    checkpoint.check(cell._empty_params(), cell.params)
+    write(path, cell.params, {"": cell.config})
+
+
+def load(path: str | os.PathLike[str]) -> Cell:
+    """The cell in a file that `save` or `stpn_swift.torch.save` has written. Nothing is unpickled.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        safetensors is not installed.
+    OSError
+        There is no such file, or it cannot be read.
+    ValueError
+        The file is damaged, or holds something else than a cell.
+    """
+    arrays, config = read_cell(path)
+    cell = cell_from_config(config, dtype=dtype_of(arrays))
+    checkpoint.restore(cell.params, arrays)
+    return cell
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], configs: Configs) -> None:
+    """A file with the arrays of a network, and the configs of the cells in it by their places."""
+    checkpoint.save(Path(path), arrays, {"cells": configs}, FORMAT)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Configs]:
+    """The arrays and configs that `write` has written."""
+    arrays, record = checkpoint.load(Path(path), FORMAT)
+    return arrays, record["cells"]
+
+
+def read_cell(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Mapping[str, Any]]:
+    """The arrays and the config of the one cell that a file holds."""
+    arrays, configs = read(path)
+    if configs.keys() != {""}:
+        raise ValueError(f"{path}: expected a single cell, got a network with cells at {[*configs]}")
+    return arrays, configs[""]
+
+
+def dtype_of(arrays: Mapping[str, Array]) -> str:
+    return next(iter(arrays.values())).dtype.name

@@ -1,0 +1,95 @@
+"""Cells and networks in files: parameters in safetensors, with the configs of the cells in the metadata."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar, overload
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .. import checkpoint, saving
+from .cells import cell_from_config
+from .module import Cell
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def save(module: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes a cell, or a network with cells, to a safetensors file, atomically: its state_dict, and the
+    configs of its cells.
+
+        save(cell, "cell.safetensors")
+        again = load("cell.safetensors")
+
+    `stpn_swift.load` reads a cell from the same file.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        safetensors is not installed.
+    OSError
+        It could not be written; an earlier file is untouched.
+    TypeError
+        The state_dict has an entry that is no tensor, or of a dtype that NumPy does not have.
+    """
+    saving.write(path, _arrays(module), _configs(module))
+
+
+@overload
+def load(path: str | os.PathLike[str]) -> Cell: ...
+@overload
+def load(path: str | os.PathLike[str], into: M) -> M: ...
+def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Module:
+    """What `save` or `stpn_swift.save` has written. Nothing is unpickled.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    into
+        A network like the one in the file, which takes over its tensors; None: the file holds a single cell.
+
+    Returns
+    -------
+    module
+        `into`, or a new `Cell`, in the dtype of the file and on the CPU.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        safetensors is not installed.
+    OSError
+        There is no such file, or it cannot be read.
+    ValueError
+        The file is damaged, or holds another network than expected; `into` is unchanged.
+    """
+    if into is None:
+        arrays, config = saving.read_cell(path)
+        into = cell_from_config(config, dtype=getattr(torch, saving.dtype_of(arrays)))
+    else:
+        arrays, configs = saving.read(path)
+        expected = _configs(into)
+        if configs != expected:
+            raise ValueError(f"{path}: expected a network with the cells {expected}, got one with {configs}")
+    checkpoint.check(_arrays(into), arrays)
+    into.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return into
+
+
+def _configs(module: nn.Module) -> dict[str, Mapping[str, Any]]:
+    """Of the cells in a module, by their places."""
+    return {name: part.config for name, part in module.named_modules() if isinstance(part, Cell)}
+
+
+def _arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
+    return {name: _array(name, entry) for name, entry in module.state_dict().items()}
+
+
+def _array(name: str, entry: object) -> NDArray[Any]:
+    if not isinstance(entry, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(entry).__name__}")
+    if entry.dtype is torch.bfloat16:
+        raise TypeError(f"{name}: expected a dtype that NumPy has, got {entry.dtype}")
+    array: NDArray[Any] = entry.detach().cpu().numpy()
+    return array
