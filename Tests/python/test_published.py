@@ -250,6 +250,8 @@ def test_what_is_no_configuration() -> None:
         stpn_swift.from_published_config("{")
     with pytest.raises(TypeError, match="config: expected a dict, JSON or a path, got list"):
         stpn_swift.from_published_config("[]")
+    with pytest.raises(ValueError, match="input_size: expected an integer of 1 or more, got 0"):
+        stpn_swift.from_published_config(stpn(), input_size=0)
     with pytest.raises(ValueError, match='variant: expected "published" or "paper", got \'other\''):
         stpn_swift.from_published_config(stpn(), variant="other")  # type: ignore[arg-type]
 

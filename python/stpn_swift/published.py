@@ -90,6 +90,8 @@ def from_published_config(
     """
     if variant not in ("published", "paper"):
         raise ValueError(f'variant: expected "published" or "paper", got {variant!r}')
+    if input_size is not None and (type(input_size) is not int or input_size < 1):
+        raise ValueError(f"input_size: expected an integer of 1 or more, got {input_size!r}")
     file = _Section(_entries(config), "")
     if file.has("model"):
         read = _read_retrieval
@@ -201,9 +203,6 @@ class _Section:
                 yield f"{self.name(key)} has no effect"
 
 
-# Files.
-
-
 def _read_retrieval(file: _Section, variant: Variant, input_size: int | None) -> Options:
     model, training, data = file.section("model"), file.section("training"), file.section("data")
     unit = model.choice("recurrent_unit", {name: name for name in _RETRIEVAL_UNITS})
@@ -211,7 +210,7 @@ def _read_retrieval(file: _Section, variant: Variant, input_size: int | None) ->
     network = _Network(
         published=variant == "published",
         retrieval=True,
-        inputs=input_size or dict_size,
+        inputs=dict_size if input_size is None else input_size,
         neurons=model.size("hidden_size"),
         model=model,
         arguments=model.section("rnn_args"),
@@ -234,7 +233,7 @@ def _read_maze(file: _Section, variant: Variant, input_size: int | None) -> Opti
     network = _Network(
         published=variant == "published",
         retrieval=False,
-        inputs=input_size or 17,
+        inputs=17 if input_size is None else input_size,
         neurons=command.size("--hs"),
         model=_Section({}, "model"),
         arguments=_Section({}, "model.rnn_args"),
@@ -271,9 +270,6 @@ def _literal(word: str) -> Any:
         return json.loads(word)
     except ValueError:
         return word
-
-
-# Networks.
 
 
 @dataclass(frozen=True)

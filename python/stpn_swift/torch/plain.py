@@ -167,9 +167,6 @@ def _energy(G: Tensor, v: Tensor) -> Tensor:
     return _read(G.detach().abs(), v.detach().square())
 
 
-# Section 1.
-
-
 def _plastic_columns(config: Config) -> tuple[int, int]:
     """The first, and the one behind the last."""
     inputs, plastic = config["input_size"], config.get("plastic", "all")
@@ -178,6 +175,7 @@ def _plastic_columns(config: Config) -> tuple[int, int]:
 
 
 def _stpn(config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool) -> Stepped:
+    """Section 1."""
     normalize, clamp = config["normalize"], config["clamp"]
     h, F, fb = state.get("h"), state["F"], state.get("fb")
     decay, rate = (_rate(config, params[name]) for name in ("weight_lambda", "weight_gamma"))
@@ -236,8 +234,6 @@ def _inverse_norm(config: Config, params: Mapping[str, Tensor], G: Tensor) -> Te
     return (1 / (n + 1e-16)).masked_fill(absent, 0)
 
 
-# Section 3.
-
 _HEBBFF = {
     "normalize": None,
     "clamp": None,
@@ -252,6 +248,7 @@ _HEBBFF = {
 def _hebbff(
     config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
 ) -> Stepped:
+    """Section 3."""
     decay, rate = params["raw_lambda"], params["raw_gamma"]
     if config["forced"]:
         decay, rate = torch.sigmoid(decay), -torch.exp(rate)
@@ -259,12 +256,10 @@ def _hebbff(
     return _stpn({**config, **_HEBBFF}, {**params, **rates}, x_t, state, energy)
 
 
-# Section 4.
-
-
 def _fast_weights(
     config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
 ) -> Stepped:
+    """Section 4."""
     h, A, weight = state["h"], state["F"], params["weight"]
     v = torch.cat([x_t, h], 1)
     A = params["weight_lambda"] * A + params["weight_gamma"] * _outer(h, h)  # (11)
@@ -278,18 +273,15 @@ def _fast_weights(
     return h, {"h": h, "F": A}, used
 
 
-# Section 5.
-
-
 def _modulated(
     config: Config, params: Mapping[str, Tensor], x_t: Tensor, state: Tensors, energy: bool
 ) -> Stepped:
+    """Section 5."""
     kind, addpw = config["kind"], config["addpw"]
     previous, F = state["h"], state["F"]
     G = params["w"] + params["alpha"] * F
-    h = torch.tanh(
-        functional.linear(x_t, params["i2h.weight"], params["i2h.bias"]) + _read(G, previous)
-    )  # (13)
+    z = functional.linear(x_t, params["i2h.weight"], params["i2h.bias"])
+    h = torch.tanh(z + _read(G, previous))  # (13)
     after = {"h": h}
     D = M = _outer(h, previous)
     if kind == "modul":
