@@ -91,6 +91,21 @@ def test_it_computes_what_the_plain_kernel_does() -> None:
     assert left_out < 0.05 * drawn, (left_out, drawn)
 
 
+@pytest.mark.parametrize("kind", ["modplast", "modul", "plastic"])
+@pytest.mark.parametrize("addpw", [0, 1, 2, 3])
+def test_where_modulated_cells_clip(kind: str, addpw: int) -> None:
+    """Hardly a draw comes so far."""
+    config = {"cell": "modulated", "input_size": 3, "hidden_size": 4, "kind": kind, "addpw": addpw}
+    cell = cell_from_config(config, dtype="float64", seed=0)
+    random = np.random.default_rng(0)
+    state = {name: random.normal(scale=3, size=a.shape) for name, a in cell.initial_state(2).items()}
+    x, gradient = random.normal(size=(2, 1, 3)), {"F": random.normal(size=(2, 4, 4))}
+    _, final, tape = cell.forward(x, state)
+    found = results(cell.config, cell.params, x, state, None, None, gradient)
+    golden.assert_close(found["final F"], final["F"])
+    golden.assert_close(found["grad state F"], cell.backward(tape, None, gradient).state["F"])
+
+
 @pytest.mark.parametrize(
     "variant", ["stpnr", "stpnr all at once", "stpnf", "hebbff", "fast weights", "modul"]
 )
