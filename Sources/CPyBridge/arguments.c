@@ -121,16 +121,31 @@ static int pack_input(Arguments *arguments, int index, Element element, void **p
     return PyBuffer_ToContiguous(copy, view, view->len, 'C');
 }
 
-int take_array(Arguments *arguments, PyObject *object, Label label, Element element, Shape *shape,
-               Access access, Presence presence, void **pointer)
+/* The NumPy array on the memory of an object that has DLPack but no buffer, as tensors of PyTorch. */
+static PyObject *array_of_dlpack(PyObject *object, Label label, Element element)
+{
+    enum { CPU = 1 };
+    char text[TEXT_SIZE];
+    PyObject *device = PyObject_CallMethod(object, "__dlpack_device__", NULL);
+    int type = CPU, number, known = device && PyArg_ParseTuple(device, "ii", &type, &number);
+    Py_XDECREF(device);
+    if (known && type != CPU) {
+        PyErr_Format(PyExc_ValueError, "%s: expected an array on the CPU, got one on DLPack's device type %d",
+                     label_text(label, text), type);
+        return NULL;
+    }
+    PyObject *numpy = known ? PyImport_ImportModule("numpy") : NULL;
+    PyObject *array = numpy ? PyObject_CallMethod(numpy, "from_dlpack", "O", object) : NULL;
+    Py_XDECREF(numpy);
+    if (!array)
+        refuse_exporter(object, label, element);
+    return array;
+}
+
+static int take_buffer(Arguments *arguments, PyObject *object, Label label, Element element, Shape *shape,
+                       Access access, void **pointer)
 {
     static double nothing; /* stands for the elements of an array that has none */
-    char text[TEXT_SIZE];
-    *pointer = NULL;
-    if (object == Py_None && presence != REQUIRED)
-        return 0;
-    if (!PyObject_CheckBuffer(object))
-        return refuse_type(object, label_text(label, text), "an array");
     int index = arguments->count;
     Py_buffer *view = &arguments->views[index];
     if (PyObject_GetBuffer(object, view, PyBUF_FULL_RO) < 0)
@@ -147,6 +162,25 @@ int take_array(Arguments *arguments, PyObject *object, Label label, Element elem
     if (!*pointer)
         *pointer = &nothing;
     return 0;
+}
+
+int take_array(Arguments *arguments, PyObject *object, Label label, Element element, Shape *shape,
+               Access access, Presence presence, void **pointer)
+{
+    char text[TEXT_SIZE];
+    *pointer = NULL;
+    if (object == Py_None && presence != REQUIRED)
+        return 0;
+    if (PyObject_CheckBuffer(object))
+        return take_buffer(arguments, object, label, element, shape, access, pointer);
+    if (!PyObject_HasAttrString(object, "__dlpack__"))
+        return refuse_type(object, label_text(label, text), "an array");
+    PyObject *array = array_of_dlpack(object, label, element);
+    if (!array)
+        return -1;
+    int status = take_buffer(arguments, array, label, element, shape, access, pointer);
+    Py_DECREF(array); /* the buffer holds it */
+    return status;
 }
 
 void arguments_init(Arguments *arguments)

@@ -50,7 +50,7 @@ void arguments_init(Arguments *arguments);
 void arguments_release(Arguments *arguments);
 
 /* *pointer: the elements of an array, row-major, packed and aligned; never NULL where an array was given.
- * Free sizes of the shape are replaced by those that came. */
+ * An array is what has the buffer protocol, or DLPack on the CPU. Free sizes of the shape are replaced by those that came. */
 int take_array(Arguments *arguments, PyObject *object, Label label, Element element, Shape *shape,
                Access access, Presence presence, void **pointer);
 

@@ -224,6 +224,11 @@ static PyObject *cell_config(CellObject *self, void *Py_UNUSED(closure)) { retur
 
 static PyObject *cell_dtype(CellObject *self, void *Py_UNUSED(closure)) { return Py_NewRef(self->dtype); }
 
+static PyObject *cell_description(CellObject *self, void *Py_UNUSED(closure))
+{
+    return PyBytes_FromStringAndSize((const char *)&self->cell, sizeof self->cell);
+}
+
 static PyObject *cell_parameters(CellObject *self, void *Py_UNUSED(closure))
 {
     return array_list_map(&self->parameters, description_item);
@@ -237,6 +242,7 @@ static PyObject *cell_states(CellObject *self, void *Py_UNUSED(closure))
 static PyGetSetDef cell_attributes[] = {
     {"config", (getter)cell_config, NULL, "A copy of the dict of options that the cell was made of.", NULL},
     {"dtype", (getter)cell_dtype, NULL, "'float32' or 'float64'.", NULL},
+    {"description", (getter)cell_description, NULL, "The bytes of the cell's stpn_cell.", NULL},
     {"parameters", (getter)cell_parameters, NULL, "(name, shape, low, high) of each parameter.", NULL},
     {"states", (getter)cell_states, NULL, "(name, shape of one sample, low, high) of each state.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};

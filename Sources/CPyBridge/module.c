@@ -47,6 +47,17 @@ static PyMethodDef functions[] = {
      "implementations(): (name, available, best) of each implementation."},
     {NULL, NULL, 0, NULL}};
 
+/* The functions of stpn.h that a sequence takes, for callers in C: the extension shows none of its symbols. */
+static PyObject *functions_by_name(void)
+{
+    return Py_BuildValue("{s:N,s:N,s:N,s:N,s:N}", "stpn_parameter_count",
+                         PyLong_FromVoidPtr((void *)stpn_parameter_count), "stpn_state_count",
+                         PyLong_FromVoidPtr((void *)stpn_state_count), "stpn_workspace_size",
+                         PyLong_FromVoidPtr((void *)stpn_workspace_size), "stpn_forward",
+                         PyLong_FromVoidPtr((void *)stpn_forward), "stpn_backward",
+                         PyLong_FromVoidPtr((void *)stpn_backward));
+}
+
 static int execute(PyObject *module)
 {
     if (stpn_version_number() != STPN_VERSION_NUMBER) {
@@ -57,6 +68,9 @@ static int execute(PyObject *module)
     PyObject *cell_type = PyType_FromModuleAndSpec(module, &cell_spec, NULL);
     int added = cell_type ? PyModule_AddType(module, (PyTypeObject *)cell_type) : -1;
     Py_XDECREF(cell_type);
+    PyObject *addresses = added < 0 ? NULL : functions_by_name();
+    added = addresses ? PyModule_AddObjectRef(module, "functions", addresses) : -1;
+    Py_XDECREF(addresses);
     if (added < 0 || PyModule_AddStringConstant(module, "__version__", stpn_version_string()) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "build", STPN_KERNEL_BUILD);

@@ -1,7 +1,7 @@
 """The kernel of stpn_swift, on buffers: the functions of stpn.h, with every argument checked.
- Arrays are anything with the buffer protocol. Inputs that are strided or unaligned are copied; outputs must
-be writable, C-contiguous and aligned. A dict of arrays holds one array per parameter or state. A tape is an
-array of uint8.
+ Arrays are anything with the buffer protocol, or with DLPack on the CPU. Inputs that are strided or
+unaligned are copied; outputs must be writable, C-contiguous and aligned. A dict of arrays holds one array per
+parameter or state. A tape is an array of uint8.
 """
 
 from typing import Any
@@ -15,6 +15,8 @@ _Description = tuple[str, tuple[int, ...], float, float]
 
 __version__: str
 build: str
+functions: dict[str, int]
+"""The addresses of functions of stpn.h, for callers in C."""
 
 def get_num_threads() -> int: ...
 def set_num_threads(threads: int, /) -> None: ...
@@ -31,6 +33,9 @@ class Cell:
     @property
     def dtype(self) -> str:
         """ "float32" or "float64"."""
+    @property
+    def description(self) -> bytes:
+        """The bytes of the cell's stpn_cell, for callers in C."""
     @property
     def parameters(self) -> tuple[_Description, ...]:
         """(name, shape, low, high) of each parameter; initial values are uniform in [low, high)."""

@@ -1,0 +1,1 @@
+../../../Sources/CSTPN/include/stpn.h
