@@ -76,7 +76,8 @@ class Cell:
         return cast(int, self.config["hidden_size"])
 
     def with_params(self, params: Inputs) -> "Cell":
-        """The cell with other parameters: `params` of a NumPy cell, or tensors of a torch module.
+        """The cell with copies of other parameters: `params` of a NumPy cell, or `state_dict()` of a torch
+        module.
 
         Raises
         ------
@@ -89,7 +90,8 @@ class Cell:
         first = next(iter(params.values()), np.float32(0))
         kernel = Spec(self.options, _dtype_of("params", first)).kernel
         shapes = {name: shape for name, shape, *_ in kernel.parameters}
-        return replace(self, params=_take_dict("params", params, shapes, kernel.dtype))
+        taken = _take_dict("params", params, shapes, kernel.dtype)
+        return replace(self, params={name: jnp.array(array) for name, array in taken.items()})
 
     def initial_state(self, batch: int | None = None) -> Arrays:
         """The state that a sequence begins with where none is given: zeros (B,...) by the names of
@@ -235,6 +237,8 @@ def _take(name: str, array: ArrayLike, shape: tuple[int, ...], *dtypes: str) -> 
     if jnp.shape(array) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {jnp.shape(array)}")
     _check_precision(name, dtype)
+    if hasattr(array, "__dlpack__") and not isinstance(array, jax.Array):
+        array = np.from_dlpack(array)
     return jnp.asarray(array)
 
 

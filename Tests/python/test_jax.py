@@ -1,0 +1,346 @@
+"""The cells in JAX: the golden cases, what each transformation gives, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import golden
+import numpy as np
+import pytest
+import stpn_swift
+from arrays import draw
+from variants import CONFIGS, make
+
+jax = pytest.importorskip("jax")
+jnp = pytest.importorskip("jax.numpy")
+
+import stpn_swift.jax  # noqa: E402
+from stpn_swift.jax import build, ffi  # noqa: E402
+
+Array = golden.Array
+B, T, I, H = 3, 5, 4, 3  # noqa: E741
+KERNEL = ["ffi", "callback"]
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def double() -> Iterator[None]:
+    """float64 in JAX: in these tests alone."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The custom calls, compiled."""
+    if ffi.available():
+        return
+    compiled = tmp_path_factory.mktemp("ffi") / "ffi.so"
+    try:
+        build.build(compiled)
+    except FileNotFoundError as error:
+        pytest.skip(f"no C++ compiler: {error}")
+    ffi.load(compiled)
+
+
+@pytest.fixture(params=KERNEL)
+def way(request: pytest.FixtureRequest) -> str:
+    if request.param == "ffi":
+        request.getfixturevalue("library")
+    return str(request.param)
+
+
+def in_jax(cell: stpn_swift.Cell, way: str) -> Any:
+    """The same cell in JAX."""
+    key = jax.random.key(0)
+    same = stpn_swift.jax.cell_from_config(cell.config, key=key, dtype=cell.dtype, backend=way)
+    return same.with_params(cell.params)
+
+
+def loss(cell: Any, x: Any, state: Any = None, resets: Any = None) -> Any:
+    """Of all outputs."""
+    y, final = cell(x, state, resets)
+    return jnp.sum(jnp.sin(y)) + sum(jnp.sum(jnp.cos(array)) for array in final.values())
+
+
+def close(actual: Any, expected: Any) -> None:
+    """Two pytrees, as golden cases are."""
+    for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        golden.assert_close(np.asarray(one), np.asarray(other))
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("way", [*KERNEL, "scan"], indirect=True)
+@pytest.mark.parametrize("name", golden.NAMES)
+def test_golden(name: str, way: str) -> None:
+    check_golden(name, way, "float64")
+
+
+@pytest.mark.parametrize("way", ["ffi"], indirect=True)
+@pytest.mark.parametrize("name", golden.NAMES)
+def test_golden_in_float32(name: str, way: str) -> None:
+    check_golden(name, way, "float32")
+
+
+def check_golden(name: str, way: str, dtype: str) -> None:
+    case = golden.load(name, dtype)
+    key = jax.random.key(0)
+    cell = stpn_swift.jax.cell_from_config(case.config, key=key, dtype=dtype, backend=way)
+    inputs = cell.with_params(case.params), case.x, case.state
+
+    def run(cell: Any, x: Any, state: Any) -> Any:
+        y, final, energy = cell(x, state or None, case.resets, energy=True)
+        return (y, final), energy
+
+    def run_and_back(inputs: Any, cotangents: Any) -> Any:
+        outputs, back, energy = jax.vjp(run, *inputs, has_aux=True)
+        return outputs, energy, back(cotangents)
+
+    compiled = jax.jit(run_and_back, compiler_options=QUICK)
+    outputs, energy, (of_cell, *others) = compiled(inputs, (case.grad_y, case.grad_final))
+    grads = of_cell.params, *others
+    actual = jax.tree.map(np.asarray, (*outputs, energy, *grads))
+    expected = case.y, case.final, case.energy, case.grad_params, case.grad_x, case.grad_state
+    names = ["y", "final", "energy", "params", "x", "state"]
+    for what, one, other in zip(names, actual, expected, strict=True):
+        if isinstance(other, dict):
+            assert one.keys() == other.keys()
+            golden.assert_all_close(one, other, what)
+        else:
+            golden.assert_close(one, other, what)
+
+
+@pytest.mark.parametrize("way", ["callback"], indirect=True)
+def test_gradients_are_slopes(variant: str, way: str) -> None:
+    from jax.test_util import check_grads
+
+    numpy_cell = make(variant, I, H)
+    data = draw(np.random.default_rng(0), numpy_cell, 2, 3)
+    inputs = in_jax(numpy_cell, way), jnp.asarray(data["x"]), data["state"]
+    check_grads(jax.jit(loss), inputs, order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
+
+
+# Transformations
+
+
+@pytest.fixture
+def cell(way: str) -> Any:
+    return in_jax(make("stpnr", I, H), way)
+
+
+@pytest.fixture
+def data(cell: Any) -> dict[str, Any]:
+    return draw(np.random.default_rng(1), make("stpnr", I, H), 4, T)
+
+
+def each(function: Any, *stacks: Any) -> Any:
+    """What vmap has to give: a loop, stacked."""
+    results = [function(*(jax.tree.map(lambda a: a[i], one) for one in stacks)) for i in range(4)]  # noqa: B023
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *results)
+
+
+def test_vmap_over_inputs(cell: Any, data: dict[str, Any]) -> None:
+    """Unbatched sequences, with states and resets of their own, then of one state for all."""
+    inputs = data["x"], data["state"], data["resets"]
+    close(jax.vmap(cell)(*inputs), each(cell, *inputs))
+    one = {name: jnp.asarray(array[0]) for name, array in data["state"].items()}
+    close(jax.vmap(lambda x: cell(x, one))(data["x"]), each(lambda x: cell(x, one), data["x"]))
+    nested = data["x"].reshape(2, 2, T, I)
+    close(jax.vmap(jax.vmap(cell))(nested)[0].reshape(4, T, H), cell(data["x"])[0])
+
+
+def test_the_gradient_of_a_vmap(cell: Any, data: dict[str, Any]) -> None:
+    """Summed over the samples; and the gradients of each."""
+
+    def total(cell: Any) -> Any:
+        return jax.vmap(lambda x, state: loss(cell, x, state))(data["x"], data["state"]).sum()
+
+    expected = each(lambda x, state: jax.grad(loss)(cell, x, state), data["x"], data["state"])
+    close(jax.vmap(jax.grad(loss), in_axes=(None, 0, 0))(cell, data["x"], data["state"]), expected)
+    summed = jax.tree.map(lambda array: array.sum(0), expected)
+    close(jax.grad(total)(cell), summed)
+    close(jax.jit(jax.grad(total))(cell), summed)
+
+
+def test_the_gradient_of_a_vmap_goes_back_once(library: None) -> None:
+    cell = in_jax(make("stpnr", I, H), "ffi")
+    program = jax.make_jaxpr(jax.grad(lambda cell, xs: jax.vmap(cell)(xs)[0].sum()))(
+        cell, jnp.ones((7, T, I))
+    )
+    assert str(program).count("stpn_backward") == 1 and "while" not in str(program)
+    assert "scan" not in str(program)
+
+
+def test_vmap_over_parameters(way: str, data: dict[str, Any]) -> None:
+    """An ensemble, drawn and trained at once."""
+    keys = jax.random.split(jax.random.key(3), 4)
+
+    def drawn(key: Any) -> Any:
+        return stpn_swift.jax.STPNR(I, H, key=key, dtype="float64", backend=way)
+
+    ensemble = jax.vmap(drawn)(keys)
+    close(
+        jax.vmap(loss, in_axes=(0, None))(ensemble, data["x"]), each(lambda c: loss(c, data["x"]), ensemble)
+    )
+    gradient = jax.vmap(jax.grad(loss), in_axes=(0, None))(ensemble, data["x"])
+    close(gradient, each(lambda c: jax.grad(loss)(c, data["x"]), ensemble))
+
+
+def test_several_cotangents(cell: Any, data: dict[str, Any]) -> None:
+    """jacrev: one forward pass, many backward ones."""
+    jacobian = jax.jacrev(lambda x: cell(x)[0][:, -1])(jnp.asarray(data["x"]))
+    expected = jax.grad(lambda x: cell(x)[0][2, -1, 1])(jnp.asarray(data["x"]))
+    close(jacobian[2, 1], expected)
+
+
+def test_inside_scan_checkpoint_and_jit(cell: Any, data: dict[str, Any]) -> None:
+    """A rollout by steps gives the sequence, and its gradient."""
+
+    def rolled(cell: Any, x: Any) -> Any:
+        def step(state: Any, x_t: Any) -> Any:
+            y, state = cell.step(x_t, state)
+            return state, y
+
+        final, y = jax.lax.scan(jax.checkpoint(step), data["state"], x.swapaxes(0, 1))
+        return jnp.sum(jnp.sin(y)) + sum(jnp.sum(jnp.cos(array)) for array in final.values())
+
+    x = jnp.asarray(data["x"])
+    expected = jax.value_and_grad(loss, argnums=(0, 1))(cell, x, data["state"])
+    close(jax.jit(jax.value_and_grad(rolled, argnums=(0, 1)))(cell, x), expected)
+
+
+def test_what_needs_no_gradient_gets_none(cell: Any, data: dict[str, Any]) -> None:
+    program = str(jax.make_jaxpr(jax.grad(loss))(cell, jnp.asarray(data["x"])))
+    (line,) = (line for line in program.splitlines() if "= stpn_backward" in line)
+    assert len(line.partition("=")[0].split()) == len(cell.params)
+
+
+def test_no_steps_and_no_samples(cell: Any) -> None:
+    for shape in ((0, T, I), (B, 0, I)):
+        y, final = cell(jnp.zeros(shape))
+        assert y.shape == (*shape[:2], H) and final["h"].shape == (shape[0], H)
+        assert not any(gradient.any() for gradient in jax.grad(loss)(cell, jnp.zeros(shape)).params.values())
+
+
+def test_the_kernel_gives_the_bits_of_numpy(library: None, variant: str) -> None:
+    numpy_cell = make(variant, I, H, dtype="float32")
+    data = draw(np.random.default_rng(2), numpy_cell, B, T)
+    y, final = numpy_cell(data["x"], data["state"], data["resets"])
+    for way in ("ffi", "callback"):
+        actual = in_jax(numpy_cell, way)(data["x"], data["state"], data["resets"])
+        assert np.array_equal(actual[0], y)
+        assert all(np.array_equal(actual[1][name], final[name]) for name in final)
+
+
+def test_threads_and_implementation(cell: Any, data: dict[str, Any]) -> None:
+    plain = replace(cell, threads=1, implementation="plain")
+    close(plain(data["x"]), cell(data["x"]))
+
+
+# Cells as pytrees
+
+
+def test_parameters_are_the_leaves() -> None:
+    for name, config in CONFIGS.items():
+        sizes = {"input_size": I, "hidden_size": H}
+        cell = stpn_swift.jax.cell_from_config(config | sizes, key=jax.random.key(0))
+        assert cell.config == make(name, I, H).config
+        assert len(jax.tree.leaves(cell)) == len(cell.params)
+        again = jax.tree.map(lambda array: array, cell)
+        assert again.options == cell.options and again.params.keys() == cell.params.keys()
+
+
+def test_initial_parameters_have_their_range() -> None:
+    cell = stpn_swift.jax.STPNR(50, 40, key=jax.random.key(1), dtype="float32")
+    numpy_cell = stpn_swift.STPNR(50, 40)
+    for name, low, high in [(name, low, high) for name, _, low, high in numpy_cell._kernel.parameters]:
+        array = np.asarray(cell.params[name])
+        assert array.dtype == np.float32 and low <= array.min() and array.max() <= high
+        assert np.ptp(array) > 0.8 * (high - low)
+    other = stpn_swift.jax.STPNR(50, 40, key=jax.random.key(2))
+    assert not np.array_equal(other.params["bias"], cell.params["bias"])
+
+
+# What is refused
+
+
+def test_derivatives_that_the_kernel_has_not(cell: Any, data: dict[str, Any]) -> None:
+    x = jnp.asarray(data["x"])
+    for forward_mode in (
+        lambda: jax.jvp(cell, (x,), (x,)),
+        lambda: jax.jit(lambda x: jax.jvp(cell, (x,), (x,)))(x),
+        lambda: jax.jacfwd(lambda x: cell(x)[0])(x),
+    ):
+        with pytest.raises(TypeError, match=r'jvp.*grad.*backend="scan"'):
+            forward_mode()
+    with pytest.raises(TypeError, match=r'differentiated again.*backend="scan"'):
+        jax.grad(lambda x: jnp.sum(jax.grad(loss, 1)(cell, x) ** 2))(x)
+
+
+@pytest.mark.parametrize("way", ["scan"], indirect=True)
+def test_scan_has_every_derivative(cell: Any, data: dict[str, Any]) -> None:
+    from jax.test_util import check_grads
+
+    check_grads(jax.jit(lambda x: loss(cell, x)), (jnp.asarray(data["x"][:1, :2]),), order=2, rtol=1e-4)
+
+
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "dtype": (lambda c, x: c(x.astype("float32")), TypeError, "x: expected float64, got float32"),
+    "list": (lambda c, x: c(x[0], {"h": [0.0] * H}), ValueError, "state: expected the entries"),
+    "shape": (lambda c, x: c(x[..., 1:]), ValueError, r"x: expected shape \(B, T, 4\) .*, got \(4, 5, 3\)"),
+    "entries": (lambda c, x: c(x, {"h": x}), ValueError, r"state: expected the entries .*, got \('h',\)"),
+    "state": (
+        lambda c, x: c(x, c.initial_state(2)),
+        ValueError,
+        r"state\['.*'\]: expected shape \(4, .*, got \(2, ",
+    ),
+    "no dict": (lambda c, x: c(x, [x]), TypeError, "state: expected a dict of arrays, got list"),
+    "resets": (lambda c, x: c(x, None, x[..., 0]), TypeError, "resets: expected bool or uint8, got float64"),
+    "params": (lambda c, x: c.with_params({}), ValueError, "params: expected the entries"),
+    "backend": (lambda c, x: replace(c, backend="gpu")(x), ValueError, "backend: expected one of"),
+    "option": (lambda c, x: stpn_swift.jax.STPNR(2, 3, key=None, clmp=1), TypeError, "clmp: expected"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("way", ["callback"], indirect=True)
+def test_errors(what: str, cell: Any, data: dict[str, Any]) -> None:
+    call, error, message = REFUSED[what]
+    with pytest.raises(error, match=message):
+        call(cell, data["x"])
+
+
+def test_float64_without_x64() -> None:
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match=r"dtype: float64 needs .*jax_enable_x64"):
+            stpn_swift.jax.STPNR(I, H, key=jax.random.key(0), dtype="float64")
+        cell = stpn_swift.jax.STPNR(I, H, key=jax.random.key(0))
+        assert cell.params["weight"].dtype == "float32"
+        with pytest.raises(ValueError, match=r"params\['weight'\]: float64 needs"):
+            cell.with_params(make("stpnr", I, H).params)
+        with pytest.raises(TypeError, match="x: expected float32, got float64"):
+            cell(np.zeros((B, T, I)))
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
+def test_the_build_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(build, "path", lambda: tmp_path / "ffi.so")
+    with pytest.raises(SystemExit, match=r"stpn_swift\.jax\.build: .*no-such-compiler"):
+        build.main()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_import_of_the_package_loads_no_jax() -> None:
+    program = "import stpn_swift, sys; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
