@@ -34,10 +34,10 @@ CLANG = $(dir $(realpath $(shell command -v swiftc)))clang
 BIN := $(VENV)/bin
 KERNEL_SOURCES := build_kernel.py $(shell find Sources/STPNKernel Sources/CPlatform Sources/CSTPN -type f \
 	-not -path '*/API/*' -not -path '*.docc/*')
-PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.py' -o -name '*.pyi') \
+PACKAGE_SOURCES := $(KERNEL_SOURCES) $(shell find Sources/CPyBridge python -name '*.[ch]' -o -name '*.cpp' -o -name '*.py' -o -name '*.pyi') \
 	setup.py pyproject.toml
 C_TESTS := $(filter-out $(addprefix %/,header.c abi.c fuzz.c),$(wildcard Tests/c/*.c))
-C_SOURCES := $(shell find Sources Tests/c examples benchmarks -not -path '*/.build/*' -name '*.[ch]' -o -name '*.cpp')
+C_SOURCES := $(shell find Sources Tests/c python/stpn_swift/jax/ffi.cpp examples benchmarks -not -path '*/.build/*' -name '*.[ch]' -o -name '*.cpp')
 KERNEL_SWIFT := $(shell find Sources/STPNKernel -name '*.swift')
 SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
@@ -73,7 +73,8 @@ wheel: $(VENV)/.package ## one wheel for every CPython from 3.11 on, in dist/
 	else cp $(BUILD)/wheel/*.whl dist; fi
 
 docs: $(VENV)/.package ## the reference of the Python package from its docstrings, in build/docs
-	$(BIN)/pdoc --docformat numpy --output-directory $(BUILD)/docs stpn_swift stpn_swift.torch stpn_swift.experiments
+	$(BIN)/pdoc --docformat numpy --output-directory $(BUILD)/docs \
+		stpn_swift stpn_swift.torch stpn_swift.jax stpn_swift.autograd stpn_swift.experiments
 
 $(BUILD)/limits $(BUILD)/adjoint_loop: $(BUILD)/%: benchmarks/%.c
 	@mkdir -p $(@D)
@@ -247,7 +248,7 @@ $(VENV)/.test: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 
 $(VENV)/.package: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@echo 'installing stpn_swift and what makes wheels and pages into $(VENV)'
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,torch,package]'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,torch,jax,autograd,package]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)

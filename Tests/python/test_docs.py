@@ -88,8 +88,10 @@ def test_python(page: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     for block in of("python"):
         if block.page == page:
-            if re.search(r"^import (torch|stpn_swift\.torch)$", block.code, re.MULTILINE):
-                pytest.importorskip("torch")
+            for module in re.findall(
+                r"^import (?:stpn_swift\.)?(torch|jax|autograd)\b", block.code, re.MULTILINE
+            ):
+                pytest.importorskip(module)
             lines += [""] * (block.line - 1 - len(lines))  # so that a traceback names the lines of the page
             lines += block.code.splitlines()
     program = tmp_path / f"{page.name}.py"

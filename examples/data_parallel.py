@@ -1,0 +1,74 @@
+"""Associative retrieval in PyTorch by several processes, each with its share of every batch.
+
+torchrun --standalone --nproc-per-node 2 examples/data_parallel.py --updates 200
+
+The gradients, and so the network, are those of one process with the whole batch, up to the last digits.
+"""
+
+import argparse
+import os
+from datetime import timedelta
+
+import numpy as np
+import stpn_swift
+import stpn_swift.torch
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from stpn_swift.experiments.retrieval_data import SYMBOLS, generate
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Retrieval(nn.Module):
+    """Reads a sequence and tells the symbol that answers it."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.cell = stpn_swift.torch.STPNR(len(SYMBOLS), hidden_size)
+        self.readout = nn.Linear(hidden_size, len(SYMBOLS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.cell(x)  # x (batch, time, symbols), y (batch, time, hidden)
+        return self.readout(y[:, -1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train STPNR on associative retrieval in several processes.")
+    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=128, help="of all processes together")
+    parser.add_argument("--hidden-size", type=int, default=11)
+    parser.add_argument("--float64", action="store_true")
+    parser.add_argument("--gradients", help="file for those of the last update, .safetensors")
+    options = parser.parse_args()
+
+    dist.init_process_group("gloo", timeout=timedelta(minutes=5))
+    rank, processes = dist.get_rank(), dist.get_world_size()
+    if options.batch % processes:
+        parser.error(f"--batch: expected a multiple of {processes}, the number of processes")
+    stpn_swift.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+    torch.set_default_dtype(torch.float64 if options.float64 else torch.float32)
+    torch.manual_seed(0)
+    model = DistributedDataParallel(Retrieval(options.hidden_size))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    random = np.random.default_rng(0)
+    for update in range(1, options.updates + 1):
+        share = generate(options.batch, random)[slice(rank, None, processes)]
+        x = torch.from_numpy(share.one_hot()).to(torch.get_default_dtype())
+        loss = nn.functional.cross_entropy(model(x), torch.from_numpy(share.answers).long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if update % 50 == 0 or update == options.updates:
+            mean = loss.detach() / processes
+            dist.all_reduce(mean)
+            if rank == 0:
+                print(f"update {update:4}   loss {mean.item():.6f}", flush=True)
+    if rank == 0 and options.gradients is not None:
+        save_file({name: p.grad for name, p in model.module.named_parameters()}, options.gradients)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
