@@ -50,12 +50,11 @@ static PyMethodDef functions[] = {
 /* The functions of stpn.h that a sequence takes, for callers in C: the extension shows none of its symbols. */
 static PyObject *functions_by_name(void)
 {
-    return Py_BuildValue("{s:N,s:N,s:N,s:N,s:N}", "stpn_parameter_count",
-                         PyLong_FromVoidPtr((void *)stpn_parameter_count), "stpn_state_count",
-                         PyLong_FromVoidPtr((void *)stpn_state_count), "stpn_workspace_size",
-                         PyLong_FromVoidPtr((void *)stpn_workspace_size), "stpn_forward",
-                         PyLong_FromVoidPtr((void *)stpn_forward), "stpn_backward",
-                         PyLong_FromVoidPtr((void *)stpn_backward));
+    return Py_BuildValue(
+        "{s:N,s:N,s:N,s:N,s:N}", "stpn_parameter_count", PyLong_FromVoidPtr((void *)stpn_parameter_count),
+        "stpn_state_count", PyLong_FromVoidPtr((void *)stpn_state_count), "stpn_workspace_size",
+        PyLong_FromVoidPtr((void *)stpn_workspace_size), "stpn_forward",
+        PyLong_FromVoidPtr((void *)stpn_forward), "stpn_backward", PyLong_FromVoidPtr((void *)stpn_backward));
 }
 
 static int execute(PyObject *module)

@@ -40,10 +40,14 @@ def test_golden(name: str, dtype: str) -> None:
 
 
 def test_gradients_are_slopes(variant: str) -> None:
-    cell = make(variant, I, H)
+    """Of 8 neurons: with few, a layer norm is so curved that differences over 1e-6 are no slopes."""
+    cell = make(variant, I, 8)
     data = draw(np.random.default_rng(0), cell, B, T)
+    np.random.seed(0)  # autograd draws its directions there
     arguments = cell.params, data["x"], data["state"]
-    check_grads(lambda *args: loss(cell, *args, data["resets"]), modes=["rev"], order=1)(*arguments)
+    check_grads(
+        lambda params, x, state: loss(cell, params, x, state, data["resets"]), modes=["rev"], order=1
+    )(*arguments)
 
 
 def test_outputs_and_gradients_have_the_bits_of_the_cell(variant: str, dtype: str) -> None:

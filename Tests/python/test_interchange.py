@@ -25,7 +25,7 @@ def test_tensors_of_pytorch_are_inputs(variant: str) -> None:
     torch = pytest.importorskip("torch")
     cell = make(variant, I, H)
     data = draw(np.random.default_rng(0), cell, B, T)
-    tensors = {
+    tensors: Any = {
         name: {key: torch.from_numpy(array) for key, array in value.items()}
         if isinstance(value, dict)
         else torch.from_numpy(value)
@@ -50,7 +50,8 @@ def test_a_tensor_is_a_state_in_place() -> None:
     tensors: Any = {name: torch.from_numpy(array.copy()) for name, array in expected.items()}
     x_t = np.ones((B, I), np.float32)
     y = torch.zeros(B, H)
-    assert_same(cell.step(torch.from_numpy(x_t), tensors, out=y).numpy(), cell.step(x_t, expected))
+    cell.step(torch.from_numpy(x_t), tensors, out=y)
+    assert_same(y.numpy(), cell.step(x_t, expected))
     assert_same({name: tensor.numpy() for name, tensor in tensors.items()}, expected)
 
 
@@ -67,14 +68,15 @@ def test_tensors_that_cannot_be_read() -> None:
     torch = pytest.importorskip("torch")
     cell = make("stpnr", I, H, dtype="float32")
     x = torch.zeros(B, T, I)
-    for wrong, error, message in (
+    cases: list[tuple[Any, type[Exception], str]] = [
         (OnDevice(), ValueError, "x: expected an array on the CPU, got one on DLPack's device type 2"),
         (x.double(), TypeError, "x: expected float32, got float64"),
         (x.bfloat16(), TypeError, "x: expected an array of float32, got one that cannot be read"),
         (x.to("meta"), TypeError, "x: expected an array of float32, got one that cannot be read"),
         (x.clone().requires_grad_(), TypeError, r"x: expected .* tensor\.detach\(\)"),
         (x[0], ValueError, r"x: expected shape \(B, T, 4\), got \(5, 4\)"),
-    ):
+    ]
+    for wrong, error, message in cases:
         with pytest.raises(error, match=message):
             cell(wrong)
     with pytest.raises(ValueError, match=r"params\['bias'\]: expected an array on the CPU"):

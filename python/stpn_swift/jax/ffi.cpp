@@ -10,7 +10,8 @@
 
 namespace ffi = xla::ffi;
 
-namespace {
+namespace
+{
 
 struct {
     decltype(&stpn_parameter_count) parameter_count;
@@ -97,7 +98,10 @@ struct Next {
     bool at_end() const { return index == buffers.size(); }
 };
 
-std::unique_ptr<char[]> allocate(size_t size) { return std::unique_ptr<char[]>(new (std::nothrow) char[size]); }
+std::unique_ptr<char[]> allocate(size_t size)
+{
+    return std::unique_ptr<char[]>(new (std::nothrow) char[size]);
+}
 
 ffi::Error wrong_buffers() { return ffi::Error::InvalidArgument("stpn: other buffers than the cell has"); }
 
@@ -128,8 +132,8 @@ ffi::Error forward(ffi::RemainingArgs arguments, ffi::RemainingRets results,
     buffers.state = state.data();
     buffers.final_state = final_state.data();
 
-    int32_t status = functions.workspace_size(&call.cell, &call.run, STPN_PASS_FORWARD, &buffers.workspace_size,
-                                              &call.error);
+    int32_t status = functions.workspace_size(&call.cell, &call.run, STPN_PASS_FORWARD,
+                                              &buffers.workspace_size, &call.error);
     if (status != STPN_OK)
         return call.result(status);
     auto workspace = allocate(buffers.workspace_size);
@@ -174,7 +178,10 @@ ffi::Error backward(ffi::RemainingArgs arguments, ffi::RemainingRets results,
 } // namespace
 
 // The addresses of the functions, in the order of the struct.
-extern "C" void stpn_xla_connect(void *const *addresses) { std::memcpy(&functions, addresses, sizeof functions); }
+extern "C" void stpn_xla_connect(void *const *addresses)
+{
+    std::memcpy(&functions, addresses, sizeof functions);
+}
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(stpn_xla_forward, forward,
                               ffi::Ffi::Bind()
