@@ -7,7 +7,8 @@
     y, state, tape = cell.forward(np.zeros((128, 9, 37), np.float32))
     grads = cell.backward(tape, np.ones_like(y))
 
-`stpn_swift.torch` holds the same cells as modules of PyTorch.
+`stpn_swift.torch` holds the same cells as modules of PyTorch, `stpn_swift.jax` as pytrees of JAX, and
+`stpn_swift.autograd` a primitive for HIPS autograd.
 """
 
 import importlib
