@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from stpn_swift.torch import (
     Modulated,
     cell_from_config,
 )
+from stpn_swift.torch.module import Backend
 from torch import Tensor
 
 B, T, I, H, K = 3, 4, 2, 5, 7  # noqa: E741
@@ -95,6 +96,13 @@ def test_the_numbers_are_those_of_numpy(variant: str) -> None:
         np.testing.assert_array_equal(final[name].detach().numpy(), array)
 
 
+def options_of(cls: type) -> dict[str, Any]:
+    """The arguments of a class by name, with their types."""
+    annotations = inspect.get_annotations(cls.__init__)
+    (options,) = get_args(annotations.pop("options"))
+    return annotations | get_type_hints(options)
+
+
 def test_every_cell_is_a_module_of_the_same_options() -> None:
     for name in stpn_swift.__all__:
         numpy_class = getattr(stpn_swift, name)
@@ -102,11 +110,14 @@ def test_every_cell_is_a_module_of_the_same_options() -> None:
             module = getattr(stpn_swift.torch, name)
             assert issubclass(module, torch.nn.Module) and module.__doc__
             if numpy_class is not stpn_swift.Cell:
-                expected = inspect.get_annotations(numpy_class.__init__)
-                assert inspect.get_annotations(module.__init__) == {
-                    name: torch.dtype | None if name == "dtype" else annotation
-                    for name, annotation in expected.items()
-                    if name != "seed"
+                expected, actual = map(options_of, (numpy_class, module))
+                assert actual == {
+                    name: expected[name] for name in expected if name not in ("seed", "dtype")
+                } | {
+                    "batch_first": bool,
+                    "backend": Backend,
+                    "device": torch.device | str | int | None,
+                    "dtype": torch.dtype | None,
                 }
     assert issubclass(STPNR, STPN) and issubclass(STPNF, STPN)
 
@@ -226,13 +237,13 @@ def test_gradients_are_made_only_where_they_are_needed() -> None:
 
 
 def test_nothing_is_kept_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any) -> int:
         raise AssertionError("a tape was made")
 
     cell, x = make(), draw(B, T, I)
     expected = cell(x)[0]
     assert expected.requires_grad
-    monkeypatch.setattr(stpn_swift.torch.operator.SequenceFunction, "forward", refuse)
+    monkeypatch.setattr(stpn_swift.torch.operators, "tape_size", refuse)
     with torch.no_grad():
         assert torch.equal(cell(x)[0], expected)
     with torch.inference_mode():
@@ -339,6 +350,12 @@ def test_compiled_modules_give_the_same(variant: str) -> None:
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
+def on_two_devices() -> STPNR:
+    cell = make()
+    cell.bias = torch.nn.Parameter(cell.get_parameter("bias").to("meta"))
+    return cell
+
+
 REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
     (TypeError, "x: expected a Tensor, got ndarray", lambda: make()(np.zeros((B, T, I)))),
     (TypeError, r"x: expected torch.float64, got torch.float32", lambda: make()(torch.zeros(B, T, I))),
@@ -349,16 +366,25 @@ REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
     ),
     (
         ValueError,
-        r"x: expected a dense tensor on the CPU, got .* on meta",
+        r"x: expected a dense tensor on cpu, got .* on meta",
         lambda: make()(draw(B, T, I).to("meta")),
     ),
     (
         ValueError,
-        r"x: expected a dense tensor on the CPU, got .*sparse",
+        r"x: expected a dense tensor on cpu, got .*sparse",
         lambda: make()(draw(B, T, I).to_sparse()),
     ),
-    (ValueError, r"params\['weight'\]: .* on meta", lambda: make().to("meta")(draw(B, T, I))),
-    (ValueError, r"x: expected shape \(B, T, 2\), got \(3, 4\)", lambda: make()(draw(B, T))),
+    (
+        ValueError,
+        r"x: expected a dense tensor on meta, got .* on cpu",
+        lambda: make().to("meta")(draw(B, T, I)),
+    ),
+    (
+        ValueError,
+        r"params\['bias'\]: expected .* on cpu, got .* on meta",
+        lambda: on_two_devices()(draw(B, T, I)),
+    ),
+    (ValueError, r"x: expected shape \(B, T, 2\) or \(T, 2\), got \(3, 4\)", lambda: make()(draw(B, T))),
     (TypeError, "state: expected a dict of tensors, got Tensor", lambda: make()(draw(B, T, I), draw(B, H))),
     (
         ValueError,
@@ -373,19 +399,20 @@ REFUSED: list[tuple[type[Exception], str, Callable[[], object]]] = [
     ),
     (
         TypeError,
-        r"state\['h'\]: expected an array",
+        r"state\['h'\]: expected a Tensor, got NoneType",
         lambda: make()(draw(B, T, I), draw_state() | {"h": None}),
     ),
     (TypeError, "resets: expected torch.bool", lambda: make()(draw(B, T, I), None, draw(B, T))),
+    (TypeError, "x: expected torch.float16, got torch.float64", lambda: make().half()(draw(B, T, I))),
     (
-        TypeError,
-        "parameters: expected torch.float32 or torch.float64, got",
-        lambda: make().half()(draw(B, T, I)),
+        ValueError,
+        'backend: expected "auto" or "torch" for torch.float16 on cpu, got "kernel"',
+        lambda: make(backend="kernel").half()(draw(B, T, I).half()),
     ),
     (
         ValueError,
-        'dtype: expected one of "float32", "float64", got "float16"',
-        lambda: make(dtype=torch.float16),
+        'backend: expected "auto", "kernel" or "torch", got \'cuda\'',
+        lambda: make(backend="cuda"),
     ),
     (ValueError, "hidden_size: expected 1 or more, got -1", lambda: STPNR(I, -1)),
     (TypeError, "hidden_size: expected an int, got str", lambda: HebbFF(I, "5")),  # type: ignore[arg-type]

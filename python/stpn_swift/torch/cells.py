@@ -1,17 +1,19 @@
-"""The modules by name: each has the options of its class in `stpn_swift`."""
+"""The modules by name: each has the options of its class in `stpn_swift`, and those of every module."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Unpack
 
-import torch
-
 from .. import cell, cells
-from .module import Cell
+from .module import Cell, ModuleOptions
+
+
+class STPNOptions(cells.STPNOptions, ModuleOptions, total=False):
+    """The options of `STPNR` and `STPNF`."""
 
 
 class STPN(Cell):
     """Short-term plasticity neurons as a module; `stpn_swift.STPN` describes sizes, options, parameters and
-    states."""
+    states, `Cell` the options of modules."""
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPN
 
@@ -21,10 +23,9 @@ class STPN(Cell):
         hidden_size: int,
         *,
         recurrent: bool = True,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.STPNOptions],
+        **options: Unpack[STPNOptions],
     ) -> None:
-        super().__init__(input_size, hidden_size, dtype, {"recurrent": recurrent, **options})
+        super().__init__(input_size, hidden_size, recurrent=recurrent, **options)
 
 
 class STPNR(STPN):
@@ -32,15 +33,8 @@ class STPNR(STPN):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPNR
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.STPNOptions],
-    ) -> None:
-        Cell.__init__(self, input_size, hidden_size, dtype, options)  # `recurrent` is no option here
+    def __init__(self, input_size: int, hidden_size: int, **options: Unpack[STPNOptions]) -> None:
+        Cell.__init__(self, input_size, hidden_size, **options)  # `recurrent` is no option here
 
 
 class STPNF(STPN):
@@ -48,64 +42,50 @@ class STPNF(STPN):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPNF
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.STPNOptions],
-    ) -> None:
-        Cell.__init__(self, input_size, hidden_size, dtype, options)  # `recurrent` is no option here
+    def __init__(self, input_size: int, hidden_size: int, **options: Unpack[STPNOptions]) -> None:
+        Cell.__init__(self, input_size, hidden_size, **options)  # `recurrent` is no option here
+
+
+class HebbFFOptions(cells.HebbFFOptions, ModuleOptions, total=False):
+    """The options of `HebbFF`."""
 
 
 class HebbFF(Cell):
-    """HebbFF as a module; `stpn_swift.HebbFF` describes sizes, options, parameters and states."""
+    """HebbFF as a module; `stpn_swift.HebbFF` describes sizes, options, parameters and states, `Cell` the
+    options of modules."""
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.HebbFF
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.HebbFFOptions],
-    ) -> None:
-        super().__init__(input_size, hidden_size, dtype, options)
+    def __init__(self, input_size: int, hidden_size: int, **options: Unpack[HebbFFOptions]) -> None:
+        super().__init__(input_size, hidden_size, **options)
+
+
+class FastWeightsOptions(cells.FastWeightsOptions, ModuleOptions, total=False):
+    """The options of `FastWeights`."""
 
 
 class FastWeights(Cell):
-    """Fast weights as a module; `stpn_swift.FastWeights` describes sizes, options, parameters and states."""
+    """Fast weights as a module; `stpn_swift.FastWeights` describes sizes, options, parameters and states,
+    `Cell` the options of modules."""
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.FastWeights
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.FastWeightsOptions],
-    ) -> None:
-        super().__init__(input_size, hidden_size, dtype, options)
+    def __init__(self, input_size: int, hidden_size: int, **options: Unpack[FastWeightsOptions]) -> None:
+        super().__init__(input_size, hidden_size, **options)
+
+
+class ModulatedOptions(cells.ModulatedOptions, ModuleOptions, total=False):
+    """The options of `Modulated`."""
 
 
 class Modulated(Cell):
     """Modulated plasticity as a module; `stpn_swift.Modulated` describes sizes, options, parameters and
-    states."""
+    states, `Cell` the options of modules."""
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.Modulated
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        **options: Unpack[cells.ModulatedOptions],
-    ) -> None:
-        super().__init__(input_size, hidden_size, dtype, options)
+    def __init__(self, input_size: int, hidden_size: int, **options: Unpack[ModulatedOptions]) -> None:
+        super().__init__(input_size, hidden_size, **options)
 
 
 _MODULES: dict[type[cell.Cell], Callable[..., Cell]] = {
@@ -113,10 +93,11 @@ _MODULES: dict[type[cell.Cell], Callable[..., Cell]] = {
 }
 
 
-def cell_from_config(config: Mapping[str, Any], *, dtype: torch.dtype | None = None) -> Cell:
-    """The module that a config describes; `stpn_swift.cell_from_config` describes configs and errors.
+def cell_from_config(config: Mapping[str, Any], **options: Unpack[ModuleOptions]) -> Cell:
+    """The module that a config describes; `stpn_swift.cell_from_config` describes configs and errors, `Cell`
+    the options of modules.
 
     cell = cell_from_config({"cell": "stpn", "input_size": 37, "hidden_size": 11, "clamp": 0.1})
     """
     numpy_class, arguments = cells.read_config(config)
-    return _MODULES[numpy_class](**arguments, dtype=dtype)
+    return _MODULES[numpy_class](**arguments, **options)

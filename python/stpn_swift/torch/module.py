@@ -1,31 +1,62 @@
 """What all modules have in common."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
+from torch.nn.utils.rnn import PackedSequence
 
-from .. import cell
-from .operator import Operator, Run, SequenceFunction, Tensors, apply, check_dict, dtype_name, need_gradients
+from .. import _kernel, cell
+from . import operators, plain
+from .checks import check_dict, check_tensor, write
+from .ragged import Result, Tensors, run_packed, run_padded
+from .rollout import Rollout
+
+Inputs = TypeVar("Inputs", Tensor, PackedSequence)
+Backend = Literal["auto", "kernel", "torch"]
+_KERNEL_DTYPES = (torch.float32, torch.float64)
+_HALF_DTYPES = (torch.float16, torch.bfloat16)
+_USUAL = {"batch_first": True, "backend": "auto"}
+
+
+class ModuleOptions(TypedDict, total=False):
+    """The options that all modules share; `Cell` describes them."""
+
+    batch_first: bool
+    backend: Backend
+    device: torch.device | str | int | None
+    dtype: torch.dtype | None
 
 
 class Cell(nn.Module):
     """What the modules have in common: parameters, states and calls on tensors.
 
-    The parameters are drawn with torch's generator, in the `dtype` that a module is made with: torch.float32
-    or torch.float64, or torch's default dtype where it is None.
+    B is the batch, T the time, I the input size and H the hidden size. Tensors are of the parameters' dtype
+    and on their device; they may have any strides, but those that `step` writes to must be contiguous. Under
+    autocast, inputs and states of 16 bits are taken too, and the cell computes in float32.
 
-    Tensors are of the parameters' dtype, float32 or float64, and on the CPU. Where they are not contiguous,
-    inputs are copied; tensors that `step` writes to must be. B is the batch, T the time, I the input size and
-    H the hidden size.
+    Parameters
+    ----------
+    input_size, hidden_size
+        I and H, 1 or more.
+    batch_first = True
+        Whether inputs and outputs are (B,T,...); False: (T,B,...). States are (B,...) either way.
+    backend = "auto"
+        What computes: the "kernel", for float32 and float64 on the CPU; PyTorch's own operations ("torch"),
+        on any device and in any floating dtype, slower and with second derivatives; or the kernel where it
+        can ("auto").
+    device, dtype = None
+        Of the parameters; None: torch's defaults.
+
+    They are attributes too. Others are:
 
     Attributes
     ----------
-    input_size, hidden_size
-        As given.
     threads
         At most so many threads for a call of this cell; 0, the default: `stpn_swift.get_num_threads()`.
     implementation
@@ -36,127 +67,183 @@ class Cell(nn.Module):
     NUMPY: ClassVar[type[cell.Cell]]
     """The class for NumPy arrays, whose options and parameters a module takes over."""
 
+    _version = 1  # of the state dict
+
     def __init__(
-        self, input_size: int, hidden_size: int, dtype: torch.dtype | None, options: Mapping[str, Any]
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        batch_first: bool = True,
+        backend: Backend = "auto",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        numpy_cell = self.NUMPY(
-            input_size,
-            hidden_size,
-            dtype=dtype_name(dtype or torch.get_default_dtype()),
-            seed=int(torch.randint(2**63 - 1, ())),
-            **options,
-        )
+        numpy_cell = self.NUMPY(input_size, hidden_size, dtype="float32", seed=0, **options)
         self.input_size = numpy_cell.input_size
         self.hidden_size = numpy_cell.hidden_size
+        self.batch_first = batch_first
+        self.backend: Backend = backend
         self.threads = 0
         self.implementation: str | None = None
-        self._usual = {**numpy_cell.OPTIONS, **numpy_cell.FIXED}
-        self._operators = {
-            dtype: Operator(numpy_cell.config, dtype) for dtype in (torch.float32, torch.float64)
-        }
+        self._config = numpy_cell.config
+        self._usual = {**numpy_cell.OPTIONS, **numpy_cell.FIXED, **_USUAL}
+        self._described = {dtype: operators.describe(self._config, dtype) for dtype in _KERNEL_DTYPES}
+        self._rollouts = {dtype: Rollout(self._config, dtype) for dtype in _KERNEL_DTYPES}
+        self._state_shapes = {name: shape for name, shape, *_ in self._kernel().states}
         self._parameter_names = list(numpy_cell.params)
-        for name, array in numpy_cell.params.items():
+        self._kernel_computes(torch.float32, torch.device("cpu"))  # refuses an unknown backend
+        for name, shape, *_ in self._kernel().parameters:
             owner, _, leaf = name.rpartition(".")
             if owner and not hasattr(self, owner):
                 self.add_module(owner, nn.ParameterDict())
-            self.get_submodule(owner).register_parameter(leaf, nn.Parameter(torch.from_numpy(array)))
+            parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self.get_submodule(owner).register_parameter(leaf, parameter)
+        self.reset_parameters()
+
+    def _kernel(self) -> _kernel.Cell:
+        return _kernel.Cell(self._config, "float32")
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options of the cell, as a dict that JSON can hold."""
-        return self._operators[torch.float32].kernel.config
+        """The options of the cell, as a dict that JSON can hold; those of its module are not among them."""
+        return dict(self._config)
+
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew, as docs/cells.md has it, with torch's generator."""
+        with torch.no_grad():
+            for name, _, low, high in self._kernel().parameters:
+                self._parameter(name).uniform_(low, high)
 
     def initial_state(self, batch: int) -> Tensors:
         """The state that a sequence begins with where none is given: zeros (B,...) by the names of
         docs/cells.md.
 
-        Raises ValueError where the batch is negative or enormous.
+        Raises ValueError where the batch is negative.
         """
-        operator, _ = self._operator()
-        shapes = operator.kernel.state_shapes(batch)
-        return {name: torch.zeros(shape, dtype=operator.dtype) for name, shape in shapes.items()}
+        if batch < 0:
+            raise ValueError(f"batch: expected 0 or more, got {batch}")
+        like = self._parameter(self._parameter_names[0])
+        return {
+            name: torch.zeros((batch, *shape), dtype=like.dtype, device=like.device)
+            for name, shape in self._state_shapes.items()
+        }
 
     @overload
     def forward(
         self,
-        x: Tensor,
+        x: Inputs,
         state: Tensors | None = None,
         resets: Tensor | None = None,
         energy: Literal[False] = False,
-    ) -> tuple[Tensor, Tensors]: ...
+        *,
+        lengths: Tensor | None = None,
+    ) -> tuple[Inputs, Tensors]: ...
     @overload
     def forward(
         self,
-        x: Tensor,
+        x: Inputs,
         state: Tensors | None = None,
         resets: Tensor | None = None,
         *,
         energy: Literal[True],
-    ) -> tuple[Tensor, Tensors, Tensor]: ...
+        lengths: Tensor | None = None,
+    ) -> tuple[Inputs, Tensors, Inputs]: ...
     def forward(
-        self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None, energy: bool = False
-    ) -> tuple[Tensor, Tensors] | tuple[Tensor, Tensors, Tensor]:
+        self,
+        x: Tensor | PackedSequence,
+        state: Tensors | None = None,
+        resets: Tensor | None = None,
+        energy: bool = False,
+        *,
+        lengths: Tensor | None = None,
+    ) -> tuple[Any, ...]:
         """Runs whole sequences.
 
         Parameters
         ----------
         x
-            (B,T,I).
+            (B,T,I), (T,I) for a single sample, or a PackedSequence.
         state
-            The state before the first step, by name; None: zeros. It is not changed.
+            The state before the first step, by name: (B,...), of a single sample (...); None: zeros. It is
+            not changed.
         resets
-            (B,T) of bool or uint8: where it is set, every state of the sample is zeroed before that step, and
-            no gradient flows past it.
+            (B,T) or (T) of bool or uint8: where it is set, every state of the sample is zeroed before that
+            step, and no gradient flows past it.
         energy
             Whether to return, as a last value, what `energy` returns; it costs no second pass.
+        lengths
+            (B) of integers from 1 to T: how many steps of each sample there are; None: all. What x has behind
+            them is not read. As with a PackedSequence, the kernel is called once for each length that
+            occurs.
 
         Returns
         -------
         y
-            (B,T,H), the activations.
+            (B,T,H), the activations, (T,H) or a PackedSequence, as x is; 0 behind a sample's length.
         state
-            The state after the last step.
+            The state after the last step of each sample.
         energy
-            (B,T,H), where it is wanted; it has no gradient.
+            (B,T,H) as y, where it is wanted; it has no gradient.
 
         Gradients reach x, the state and the parameters, from y and the final state. They are those of the
-        call as it was, whatever became of the tensors since. There are no second derivatives.
+        call as it was, whatever became of the tensors since. The kernel has no second derivatives.
 
         Raises
         ------
         TypeError
             An argument is no tensor, or of another dtype than the parameters.
         ValueError
-            An argument is not on the CPU, or has another shape, or a dict other entries, than the cell's.
+            An argument is not on the parameters' device, or has another shape, or a dict other entries, than
+            the cell's; or the backend is not for this dtype or device.
         """
-        operator, params = self._operator()
-        run = Run(self.threads, self.implementation)
-        tensors = [x, *params.values()]
-        if state is not None:
-            check_dict("state", state)
-            tensors += state.values()
-        used: Tensor | None
-        if need_gradients(tensors):
-            state_names = None if state is None else list(state)
-            y, used, *final = apply(
-                SequenceFunction, operator, run, resets, energy, state_names, list(params), *tensors
+        params = self._params()
+        packed = x if isinstance(x, PackedSequence) else None
+        values, state = self._checked(x.data if isinstance(x, PackedSequence) else x, state, resets, params)
+        if values.shape[-1:] != (self.input_size,) or (packed is None and values.ndim not in (2, 3)):
+            I = self.input_size  # noqa: E741
+            raise ValueError(f"x: expected shape (B, T, {I}) or (T, {I}), got {tuple(values.shape)}")
+        run = partial(self._sequence, params, energy)
+        y: Tensor | PackedSequence
+        used: Tensor | PackedSequence | None
+        if packed is not None:
+            _refuse_lengths(lengths, "a PackedSequence")
+            packed = PackedSequence(
+                values, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
             )
-            final_state = dict(zip(operator.state_names, final, strict=True))
+            y, final, used = run_packed(run, packed, state, self._turned(resets))
+        elif values.ndim == 2:
+            _refuse_lengths(lengths, "a single sample")
+            state = None if state is None else {name: s.unsqueeze(0) for name, s in state.items()}
+            y, final, used = run(values.unsqueeze(0), state, None if resets is None else resets.unsqueeze(0))
+            final = {name: s.squeeze(0) for name, s in final.items()}
+            y, used = y.squeeze(0), None if used is None else used.squeeze(0)
         else:
-            y, final_state, used, _ = operator.forward(
-                x, params, state, resets, run, with_energy=energy, with_tape=False
-            )
-        return (y, final_state) if used is None else (y, final_state, used)
+            values, resets = self._turned(values), self._turned(resets)
+            if lengths is None:
+                y, final, used = run(values, state, resets)
+            else:
+                y, final, used = run_padded(run, values, lengths, state, resets)
+            y, used = self._turned(y), self._turned(used)
+        return (y, final) if used is None else (y, final, used)
 
-    def energy(self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None) -> Tensor:
+    def energy(
+        self,
+        x: Inputs,
+        state: Tensors | None = None,
+        resets: Tensor | None = None,
+        *,
+        lengths: Tensor | None = None,
+    ) -> Inputs:
         """The energy that each neuron uses in each step, (B,T,H), as in docs/cells.md, section 2, without a
         gradient.
 
         Takes and refuses the same as `forward`.
         """
         with torch.no_grad():
-            return self.forward(x, state, resets, energy=True)[2]
+            return self.forward(x, state, resets, energy=True, lengths=lengths)[2]
 
     def step(
         self, x_t: Tensor, state: Tensors, out: Tensor | None = None, energy: Tensor | None = None
@@ -186,26 +273,103 @@ class Cell(nn.Module):
         TypeError
             An argument is no tensor, or of another dtype than the parameters.
         ValueError
-            An argument needs a gradient where gradients are enabled, is not on the CPU, or has another shape,
-            or a dict other entries, than the cell's; the state, `out` or `energy` cannot be written in place.
+            An argument needs a gradient where gradients are enabled, is not on the parameters' device, or has
+            another shape, or a dict other entries, than the cell's; the state, `out` or `energy` cannot be
+            written in place; or the backend is not for this dtype or device.
         """
-        operator, params = self._operator()
+        params = self._params()
         check_dict("state", state)
         if torch.is_grad_enabled():
             entries = {f"state['{name}']": tensor for name, tensor in state.items()}
             _refuse_gradients({"x_t": x_t, "out": out, "energy": energy, **entries})
-        y = operator.step(out, state, energy, x_t, params, Run(self.threads, self.implementation))
+        like = params[self._parameter_names[0]]
+        if not self._kernel_computes(like.dtype, like.device):
+            return self._step_of_torch(params, x_t, state, out, energy)
+        y = self._rollouts[like.dtype].step(
+            out, state, energy, x_t, params, self.threads, self.implementation
+        )
         written = [*state.values(), y] if energy is None else [*state.values(), y, energy]
         increment_version([tensor for tensor in written if not tensor.is_inference()])
         return y
 
-    def _operator(self) -> tuple[Operator, Tensors]:
-        """The operator for the dtype of the parameters, and these."""
-        params: Tensors = {name: self._parameter(name) for name in self._parameter_names}
-        dtype = params[self._parameter_names[0]].dtype
-        if dtype not in self._operators:
-            raise TypeError(f"parameters: expected torch.float32 or torch.float64, got {dtype}")
-        return self._operators[dtype], params
+    @torch.no_grad()
+    def _step_of_torch(
+        self, params: Tensors, x_t: Tensor, state: Tensors, out: Tensor | None, energy: Tensor | None
+    ) -> Tensor:
+        x_t, before = self._checked(x_t, state, None, params)
+        y, after, used = self._sequence(params, energy is not None, x_t.unsqueeze(1), before, None)
+        y = y.squeeze(1)
+        for name, tensor in after.items():
+            write(f"state['{name}']", state[name], tensor)
+        if energy is not None and used is not None:
+            write("energy", energy, used.squeeze(1))
+        return y if out is None else write("out", out, y)
+
+    def _sequence(
+        self, params: Tensors, energy: bool, x: Tensor, state: Tensors | None, resets: Tensor | None
+    ) -> Result:
+        """Of a batch, (B,T,...)."""
+        if self._kernel_computes(x.dtype, x.device):
+            results = operators.sequence(
+                x,
+                list(params.values()),
+                [] if state is None else [state[name] for name in self._state_shapes],
+                resets,
+                self._described[x.dtype],
+                energy,
+                self.threads,
+                self.implementation,
+            )
+            final = dict(zip(self._state_shapes, results[1:], strict=False))
+            return results[0], final, results[-1] if energy else None
+        with _without_autocast(x.device.type):
+            return plain.sequence(self._config, x, params, state, resets, energy=energy)
+
+    def _kernel_computes(self, dtype: torch.dtype, device: torch.device) -> bool:
+        can = dtype in _KERNEL_DTYPES and device.type == "cpu"
+        if self.backend == "auto":
+            return can
+        if self.backend == "kernel":
+            if not can:
+                raise ValueError(
+                    f'backend: expected "auto" or "torch" for {dtype} on {device}, got "kernel", which takes '
+                    "torch.float32 and torch.float64 on the CPU"
+                )
+            return True
+        if self.backend == "torch":
+            return False
+        raise ValueError(f'backend: expected "auto", "kernel" or "torch", got {self.backend!r}')
+
+    def _checked(
+        self, x: Tensor, state: Tensors | None, resets: Tensor | None, params: Tensors
+    ) -> tuple[Tensor, Tensors | None]:
+        """x and the state in the dtype of the parameters."""
+        like = params[self._parameter_names[0]]
+        device, dtype = like.device, like.dtype
+        if state is not None:
+            check_dict("state", state)
+        if _autocasts(device.type):
+            x = _cast(x, dtype)
+            state = state and {name: _cast(tensor, dtype) for name, tensor in state.items()}
+        check_tensor("x", x, device, dtype)
+        if state is not None:
+            if state.keys() != self._state_shapes.keys():
+                raise ValueError(f"state: expected the entries {(*self._state_shapes,)}, got {(*state,)}")
+            for name, tensor in state.items():
+                check_tensor(f"state['{name}']", tensor, device, dtype)
+        if resets is not None:
+            check_tensor("resets", resets, device, torch.bool, torch.uint8)
+        for name, parameter in params.items():
+            if parameter.device != device:
+                check_tensor(f"params['{name}']", parameter, device, dtype)
+        return x, state
+
+    def _turned(self, tensor: Any) -> Any:
+        """(B,T,...) of what a caller has in that order or the other, and back."""
+        return tensor if self.batch_first or tensor is None else tensor.transpose(0, 1)
+
+    def _params(self) -> Tensors:
+        return {name: self._parameter(name) for name in self._parameter_names}
 
     def _parameter(self, name: str) -> Tensor:
         """nn.Module looks an attribute up in several places before this one, which costs a rollout a tenth of
@@ -213,15 +377,53 @@ class Cell(nn.Module):
         parameter = self._parameters.get(name)
         return attrgetter(name)(self) if parameter is None else parameter
 
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        version = local_metadata.get("version", self._version)
+        if version > self._version:
+            error_msgs.append(
+                f"{prefix.removesuffix('.') or 'state dict'}: expected version {self._version} or less of "
+                f"{type(self).__name__}, got {version}: a later stpn_swift has saved it"
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def extra_repr(self) -> str:
         """The sizes, and the options that are not the defaults."""
-        options = self.config.items()
+        options = {**self._config, "batch_first": self.batch_first, "backend": self.backend}
         return ", ".join(
-            f"{name}={value!r}" for name, value in options if value != self._usual.get(name, ...)
+            f"{name}={value!r}" for name, value in options.items() if value != self._usual.get(name, ...)
         )
+
+
+def _cast(tensor: Any, dtype: torch.dtype) -> Any:
+    """As autocast does: 16 bits become those of the parameters."""
+    return tensor.to(dtype) if isinstance(tensor, Tensor) and tensor.dtype in _HALF_DTYPES else tensor
+
+
+def _autocasts(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager[object]:
+    return torch.autocast(device_type, enabled=False) if _autocasts(device_type) else nullcontext()
+
+
+def _refuse_lengths(lengths: Tensor | None, beside: str) -> None:
+    if lengths is not None:
+        raise ValueError(f"lengths: expected None beside {beside}, got {type(lengths).__name__}")
 
 
 def _refuse_gradients(tensors: Mapping[str, object]) -> None:
     for name, tensor in tensors.items():
-        if need_gradients([tensor]):
+        if isinstance(tensor, Tensor) and tensor.requires_grad:
             raise ValueError(f"{name}: expected a tensor that needs no gradient, or torch.no_grad()")

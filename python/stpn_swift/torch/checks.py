@@ -1,0 +1,36 @@
+"""What is said of arguments that a module does not take."""
+
+import torch
+from torch import Tensor
+
+
+def check_tensor(name: str, tensor: object, device: torch.device, *dtypes: torch.dtype) -> None:
+    if not (
+        isinstance(tensor, Tensor)
+        and tensor.dtype in dtypes
+        and tensor.device == device
+        and tensor.layout is torch.strided
+    ):
+        raise refusal(name, tensor, device, *dtypes)
+
+
+def refusal(name: str, tensor: object, device: torch.device, *dtypes: torch.dtype) -> Exception:
+    """Why a tensor is none of these dtypes, dense and on the device."""
+    if not isinstance(tensor, Tensor):
+        return TypeError(f"{name}: expected a Tensor, got {type(tensor).__name__}")
+    if tensor.dtype not in dtypes:
+        return TypeError(f"{name}: expected {' or '.join(map(str, dtypes))}, got {tensor.dtype}")
+    return ValueError(f"{name}: expected a dense tensor on {device}, got {tensor.layout} on {tensor.device}")
+
+
+def check_dict(name: str, tensors: object) -> None:
+    if not isinstance(tensors, dict):
+        raise TypeError(f"{name}: expected a dict of tensors, got {type(tensors).__name__}")
+
+
+def write(name: str, target: Tensor, value: Tensor) -> Tensor:
+    """The target, with the value written to it."""
+    check_tensor(name, target, value.device, value.dtype)
+    if target.shape != value.shape:
+        raise ValueError(f"{name}: expected shape {tuple(value.shape)}, got {tuple(target.shape)}")
+    return target.copy_(value)

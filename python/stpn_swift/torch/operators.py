@@ -1,0 +1,409 @@
+"""The kernel as operators of PyTorch, the same for eager and compiled code.
+
+`stpn_swift::sequence` is the one that modules call. Where its result needs a gradient, autograd makes of it
+`stpn_swift::forward`, which also returns a link and a tape, and `stpn_swift::backward`, to which these are
+all there is of that call. The tape is what the kernel wrote; the link has no elements, and depends for
+autograd on all that the gradients depend on. The operators are functional: they return tensors that are new.
+
+A cell travels as the text of `describe`, so that a graph with operators in it may outlive the process. What
+the arguments are, in their order:
+
+    x         (B,T,I)
+    params    the parameters, in the order of the kernel
+    state     the states before the first step, (B,...) each; none at all: zeros
+    resets    (B,T) of bool or uint8
+    energy    whether to return it
+    threads, implementation    as those of a module
+
+`sequence` returns y (B,T,H), the final states (B,...) each, and the energy (B,T,H) where it is wanted.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch._functorch.autograd_function import (  # type: ignore[attr-defined]
+    enable_single_level_autograd_function,
+)
+from torch.autograd import forward_ad
+from torch.utils._pytree import tree_leaves
+
+from .. import _kernel
+
+_CALL = """(Tensor x, Tensor[] params, Tensor[] state, Tensor? resets,
+    str cell, bool energy, int threads, str? implementation) -> Tensor[]"""
+_BACKWARD = """(Tensor tape, Tensor link, Tensor? grad_y, Tensor?[] grad_final,
+    SymInt batch, SymInt time, bool[] wanted, str cell, int threads, str? implementation) -> Tensor[]"""
+
+_library: Any = torch.library.Library("stpn_swift", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define("sequence" + _CALL)
+_library.define("forward" + _CALL)
+_library.define("backward" + _BACKWARD)
+
+sequence = torch.ops.stpn_swift.sequence.default
+_forward = torch.ops.stpn_swift.forward.default
+_backward = torch.ops.stpn_swift.backward.default
+
+
+def describe(config: dict[str, Any], dtype: torch.dtype) -> str:
+    """A cell of a config and a dtype, as the operators take it."""
+    return json.dumps([config, dtype_name(dtype)])
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+class _Description(NamedTuple):
+    kernel: _kernel.Cell
+    dtype: torch.dtype
+    input_size: int
+    hidden_size: int
+    params: dict[str, tuple[int, ...]]
+    states: dict[str, tuple[int, ...]]  # of one sample
+
+    def empty(self, *sizes: int) -> Tensor:
+        return torch.empty(sizes, dtype=self.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _described(cell: str) -> _Description:
+    config, dtype = json.loads(cell)
+    kernel = _kernel.Cell(config, dtype)
+    return _Description(
+        kernel,
+        getattr(torch, dtype),
+        config["input_size"],
+        config["hidden_size"],
+        {name: shape for name, shape, *_ in kernel.parameters},
+        {name: shape for name, shape, *_ in kernel.states},
+    )
+
+
+@lru_cache(maxsize=1024)
+def _tape_bound(cell: str, implementation: str | None) -> tuple[int, int, int, int]:
+    """How many bytes of tape a call, a sample, a step and a step of a sample take: compiled code is for any B
+    and T, so it has to know a tape's size as an expression of these, and the kernel rounds every part of a
+    tape up to 64 bytes. Multiples of 8, so that a stack of tapes is aligned.
+
+    The sizes at multiples of 64 have nothing rounded up. A call of few steps may lay out its parameters in
+    another way.
+    """
+
+    def size(batch: int, time: int) -> int:
+        return _described(cell).kernel.tape_size(batch, time, implementation)
+
+    n = 64
+    step_of_sample = (size(2 * n, 2 * n) - size(2 * n, n) - size(n, 2 * n) + size(n, n)) // n**2
+    sample = (size(2 * n, n) - size(n, n)) // n - step_of_sample * n
+    step = (size(n, 2 * n) - size(n, n)) // n - step_of_sample * n
+    call = size(0, n) - step * n
+    few_steps = max(size(0, time) - call for time in (0, 1))
+    rounded_up = 64 * 64
+    call += max(few_steps, 0) + rounded_up
+    return _aligned(call), _aligned(sample), _aligned(step), _aligned(step_of_sample)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def tape_size(cell: str, implementation: str | None, batch: int, time: int) -> int:
+    """The bytes of the tape of a call: what the kernel needs, or a little more."""
+    call, sample, step, step_of_sample = _tape_bound(cell, implementation)
+    return call + sample * batch + step * time + step_of_sample * batch * time
+
+
+def _array(tensor: Tensor | None) -> NDArray[Any] | None:
+    return None if tensor is None else tensor.numpy(force=True)
+
+
+def _arrays(names: Iterable[str], tensors: Iterable[Tensor | None]) -> dict[str, Any]:
+    return dict(zip(names, map(_array, tensors), strict=True))
+
+
+# What they compute.
+
+
+def _run(
+    x: Tensor,
+    params: list[Tensor],
+    state: list[Tensor],
+    resets: Tensor | None,
+    cell: str,
+    with_energy: bool,
+    threads: int,
+    implementation: str | None,
+    *,
+    with_tape: bool,
+) -> list[Tensor]:
+    known = _described(cell)
+    x_array = x.numpy(force=True)
+    B, T = known.kernel.sequence_sizes(x_array)
+    y = known.empty(B, T, known.hidden_size)
+    final = {name: known.empty(B, *shape) for name, shape in known.states.items()}
+    energy = [torch.empty_like(y)] if with_energy else []
+    link_and_tape = []
+    if with_tape:
+        tape = torch.empty(tape_size(cell, implementation, B, T), dtype=torch.uint8)
+        link_and_tape = [known.empty(0), tape]
+    known.kernel.forward(
+        y.numpy(),
+        _arrays(final, final.values()),
+        energy[0].numpy() if energy else None,
+        x_array,
+        _arrays(known.params, params),
+        _arrays(known.states, state) if state else None,
+        _array(resets),
+        link_and_tape[-1].numpy() if link_and_tape else None,
+        threads,
+        implementation,
+    )
+    return [y, *final.values(), *energy, *link_and_tape]
+
+
+def _run_back(
+    tape: Tensor,
+    link: Tensor,
+    grad_y: Tensor | None,
+    grad_final: list[Tensor | None],
+    batch: int,
+    time: int,
+    wanted: list[bool],
+    cell: str,
+    threads: int,
+    implementation: str | None,
+) -> list[Tensor]:
+    known = _described(cell)
+    shapes = _shapes(known, batch, time, len(wanted))
+    grads = [known.empty(*shape) if want else None for want, shape in zip(wanted, shapes, strict=True)]
+    first_state = 1 + len(known.params)
+    known.kernel.backward(
+        _array(grads[0]),
+        _arrays(known.params, grads[1:first_state]),
+        _arrays(known.states, grads[first_state:]) if len(grads) > first_state else None,
+        _array(grad_y),
+        _arrays(known.states, grad_final),
+        tape.numpy(),
+        batch,
+        time,
+        threads,
+        implementation,
+    )
+    return [grad for grad in grads if grad is not None]
+
+
+def _shapes(known: _Description, batch: int, time: int, count: int) -> list[tuple[int, ...]]:
+    """Of the first so many of x, the parameters and the states."""
+    shapes = [(batch, time, known.input_size), *known.params.values()]
+    return [*shapes, *((batch, *shape) for shape in known.states.values())][:count]
+
+
+_library.impl("sequence", lambda *call: _run(*call, with_tape=False), "CPU")
+_library.impl("forward", lambda *call: _run(*call, with_tape=True), "CPU")
+_library.impl("backward", _run_back, "CPU")
+
+
+# What compilers know of them.
+
+
+def _fake(
+    x: Tensor,
+    params: list[Tensor],
+    state: list[Tensor],
+    resets: Tensor | None,
+    cell: str,
+    with_energy: bool,
+    threads: int,
+    implementation: str | None,
+) -> list[Tensor]:
+    known = _described(cell)
+    B, T, I = x.shape  # noqa: E741
+    if known.input_size != I:
+        raise ValueError(f"x: expected shape (B, T, {known.input_size}), got {tuple(x.shape)}")
+    y = x.new_empty((B, T, known.hidden_size))
+    final = [x.new_empty((B, *shape)) for shape in known.states.values()]
+    return [y, *final, *([torch.empty_like(y)] if with_energy else [])]
+
+
+def _fake_forward(x: Tensor, *call: Any) -> list[Tensor]:
+    *_, cell, _, _, implementation = call
+    B, T, _ = x.shape
+    tape = x.new_empty((tape_size(cell, implementation, B, T),), dtype=torch.uint8)
+    return [*_fake(x, *call), x.new_empty((0,)), tape]
+
+
+def _fake_backward(
+    tape: Tensor,
+    link: Tensor,
+    grad_y: Tensor | None,
+    grad_final: list[Tensor | None],
+    batch: int,
+    time: int,
+    wanted: list[bool],
+    cell: str,
+    threads: int,
+    implementation: str | None,
+) -> list[Tensor]:
+    known = _described(cell)
+    shapes = zip(wanted, _shapes(known, batch, time, len(wanted)), strict=True)
+    return [link.new_empty(shape) for want, shape in shapes if want]
+
+
+torch.library.register_fake("stpn_swift::sequence", _fake, lib=_library)
+torch.library.register_fake("stpn_swift::forward", _fake_forward, lib=_library)
+torch.library.register_fake("stpn_swift::backward", _fake_backward, lib=_library)
+
+
+# What autograd does with them. Under `torch.func` that is one level of several, and an operator that is
+# called below autograd goes to the next.
+
+
+class _Sequence(torch.autograd.function._SingleLevelFunction):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        resets: Tensor | None,
+        cell: str,
+        energy: bool,
+        threads: int,
+        implementation: str | None,
+        x: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        count = len(_described(cell).params)
+        params, state = list(tensors[:count]), list(tensors[count:])
+        results = _below(_forward, x, params, state, resets, cell, energy, threads, implementation)
+        *outputs, link, tape = results
+        if energy:
+            ctx.mark_non_differentiable(outputs[-1])
+        ctx.sizes, ctx.cell, ctx.run = x.shape[:2], cell, (threads, implementation)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(tape, link)
+        return (*outputs, link)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor | None, *grad_others: Tensor | None) -> tuple[Tensor | None, ...]:
+        wanted = list(ctx.needs_input_grad[5:])
+        grad_final = list(grad_others[: len(_described(ctx.cell).states)])
+        call = *ctx.saved_tensors, grad_y, grad_final, *ctx.sizes, wanted, ctx.cell, *ctx.run
+        grads = iter(_backward(*call) if torch.is_grad_enabled() else _below(_backward, *call))
+        return *[None] * 5, *(next(grads) if want else None for want in wanted)
+
+
+class _Once(torch.autograd.function._SingleLevelFunction):
+    """Results that refuse to be differentiated; else a loss that has them would take them for constants."""
+
+    @staticmethod
+    def forward(ctx: Any, results: list[Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise RuntimeError(
+            "stpn_swift: the kernel has no second derivatives, gradients of a cell cannot be differentiated; "
+            'a cell with backend="torch" has them'
+        )
+
+
+def _differentiable(
+    x: Tensor,
+    params: list[Tensor],
+    state: list[Tensor],
+    resets: Tensor | None,
+    cell: str,
+    energy: bool,
+    threads: int,
+    implementation: str | None,
+) -> list[Tensor]:
+    backward = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *params, *state))
+    if not backward and not _is_differentiated_forward():
+        return _below(sequence, x, params, state, resets, cell, energy, threads, implementation)
+    results = _apply(_Sequence, resets, cell, energy, threads, implementation, x, *params, *state)
+    return list(results[:-1])
+
+
+def _once(operator: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
+    def call(*arguments: Any) -> list[Tensor]:
+        results = _below(operator, *arguments)
+        if torch.is_grad_enabled() or _is_differentiated_forward():
+            inputs = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
+            return list(_apply(_Once, results, *inputs))
+        return results
+
+    return call
+
+
+def _is_differentiated_forward() -> bool:
+    """PyTorch says of a function without such a derivative that it has none."""
+    return forward_ad._current_level >= 0
+
+
+def _below(operator: Callable[..., list[Tensor]], *arguments: Any) -> list[Tensor]:
+    with torch._C._AutoDispatchBelowAutograd():
+        if not torch._C._are_functorch_transforms_active():
+            return operator(*arguments)
+        # The levels below differentiate, though a Function at this one disables it.
+        with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
+            return operator(*arguments)
+
+
+def _apply(function: Any, *arguments: Any) -> tuple[Any, ...]:
+    if not torch._C._are_functorch_transforms_active():
+        return cast(tuple[Any, ...], function.apply(*arguments))
+    with enable_single_level_autograd_function():
+        return cast(tuple[Any, ...], function.apply(*arguments))
+
+
+_library.impl("sequence", _differentiable, "Autograd")
+_library.impl("forward", _once(_forward), "Autograd")
+_library.impl("backward", _once(_backward), "Autograd")
+
+
+# What torch.func.vmap does with them.
+
+
+def _one_by_one(operator: Callable[..., list[Tensor]]) -> Callable[..., tuple[list[Tensor], list[int]]]:
+    def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[list[Tensor], list[int]]:
+        def select(argument: Any, dim: Any, index: int) -> Any:
+            if isinstance(dim, (list, tuple)):
+                return [select(*pair, index) for pair in zip(argument, dim, strict=True)]
+            return argument if dim is None else argument.select(dim, index)
+
+        calls = [
+            operator(*(select(*pair, index) for pair in zip(arguments, in_dims, strict=True)))
+            for index in range(info.batch_size)
+        ]
+        results = [torch.stack(column) for column in zip(*calls, strict=True)]
+        return results, [0] * len(results)
+
+    return rule
+
+
+def _as_one_batch(info: Any, in_dims: tuple[Any, ...], *call: Any) -> tuple[list[Tensor], list[int]]:
+    """Samples do not meet, so that with the same parameters for all it is one call on N·B samples."""
+    x_dim, params_dims, state_dims, resets_dim, *_ = in_dims
+    if any(dim is not None for dim in params_dims):
+        return _one_by_one(sequence)(info, in_dims, *call)
+    N = info.batch_size
+    x, params, state, resets, *others = call
+
+    def fold(tensor: Tensor, dim: int | None) -> Tensor:
+        stack = tensor.expand(N, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        return stack.flatten(0, 1)
+
+    state = [fold(*pair) for pair in zip(state, state_dims, strict=True)]
+    resets = None if resets is None else fold(resets, resets_dim)
+    x = fold(x, x_dim)
+    results = sequence(x, params, state, resets, *others)
+    return [result.unflatten(0, (N, x.shape[0] // N)) for result in results], [0] * len(results)
+
+
+if hasattr(torch.library, "register_vmap"):  # since PyTorch 2.5
+    torch.library.register_vmap("stpn_swift::sequence", _as_one_batch, lib=_library)
+    torch.library.register_vmap("stpn_swift::forward", _one_by_one(_forward), lib=_library)
+    torch.library.register_vmap("stpn_swift::backward", _one_by_one(_backward), lib=_library)
