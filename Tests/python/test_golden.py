@@ -1,5 +1,8 @@
 """The golden cases through NumPy and torch, in both precisions, by every implementation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import golden
 import numpy as np
 import pytest
@@ -60,7 +63,34 @@ def test_numpy_steps(case: golden.Golden, cell: stpn_swift.Cell) -> None:
     golden.assert_all_close(state, case.final, "state")
 
 
+COMPILED = [
+    "fast_weights_S2_plain_tanh",
+    "hebbff",
+    "modulated_modul_addpw2_tanh",
+    "stpnf_15_post",
+    "stpnr_56_True_True_pre",
+]
+
+
 def test_torch(case: golden.Golden, dtype: str, implementation: str) -> None:
+    check_torch(case, dtype, implementation, lambda cell: cell)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_torch_compiled(name: str, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    torch._dynamo.reset()
+    check_torch(
+        golden.load(name, dtype),
+        dtype,
+        None,
+        lambda cell: torch.compile(cell, backend="aot_eager", fullgraph=True),
+    )
+
+
+def check_torch(
+    case: golden.Golden, dtype: str, implementation: str | None, made_of: Callable[[Any], Any]
+) -> None:
     torch = pytest.importorskip("torch")
     from stpn_swift.torch import cell_from_config
 
@@ -71,7 +101,7 @@ def test_torch(case: golden.Golden, dtype: str, implementation: str) -> None:
     state = {key: torch.from_numpy(array).requires_grad_() for key, array in case.state.items()}
     resets = None if case.resets is None else torch.from_numpy(case.resets)
 
-    y, final, energy = cell(x, state or None, resets, energy=True)
+    y, final, energy = made_of(cell)(x, state or None, resets, energy=True)
     golden.assert_close(y.detach().numpy(), case.y, "y")
     golden.assert_close(energy.numpy(), case.energy, "energy")
     golden.assert_all_close({key: t.detach().numpy() for key, t in final.items()}, case.final, "final")

@@ -96,9 +96,9 @@ def test_the_numbers_are_those_of_numpy(variant: str) -> None:
         np.testing.assert_array_equal(final[name].detach().numpy(), array)
 
 
-def options_of(cls: type) -> dict[str, Any]:
-    """The arguments of a class by name, with their types."""
-    annotations = inspect.get_annotations(cls.__init__)
+def options_of(make: Callable[..., None]) -> dict[str, Any]:
+    """The arguments of an __init__ by name, with their types."""
+    annotations = inspect.get_annotations(make)
     (options,) = get_args(annotations.pop("options"))
     return annotations | get_type_hints(options)
 
@@ -110,7 +110,7 @@ def test_every_cell_is_a_module_of_the_same_options() -> None:
             module = getattr(stpn_swift.torch, name)
             assert issubclass(module, torch.nn.Module) and module.__doc__
             if numpy_class is not stpn_swift.Cell:
-                expected, actual = map(options_of, (numpy_class, module))
+                expected, actual = map(options_of, (numpy_class.__init__, module.__init__))
                 assert actual == {
                     name: expected[name] for name in expected if name not in ("seed", "dtype")
                 } | {

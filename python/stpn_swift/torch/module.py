@@ -297,6 +297,8 @@ class Cell(nn.Module):
         self, params: Tensors, x_t: Tensor, state: Tensors, out: Tensor | None, energy: Tensor | None
     ) -> Tensor:
         x_t, before = self._checked(x_t, state, None, params)
+        if x_t.ndim != 2 or x_t.shape[1] != self.input_size:
+            raise ValueError(f"x_t: expected shape (B, {self.input_size}), got {tuple(x_t.shape)}")
         y, after, used = self._sequence(params, energy is not None, x_t.unsqueeze(1), before, None)
         y = y.squeeze(1)
         for name, tensor in after.items():
@@ -323,7 +325,8 @@ class Cell(nn.Module):
             final = dict(zip(self._state_shapes, results[1:], strict=False))
             return results[0], final, results[-1] if energy else None
         with _without_autocast(x.device.type):
-            return plain.sequence(self._config, x, params, state, resets, energy=energy)
+            y, final, used = plain.sequence(self._config, x, params, state, resets, energy=energy)
+        return y, {name: final[name] for name in self._state_shapes}, used
 
     def _kernel_computes(self, dtype: torch.dtype, device: torch.device) -> bool:
         can = dtype in _KERNEL_DTYPES and device.type == "cpu"

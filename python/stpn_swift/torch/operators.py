@@ -51,11 +51,37 @@ _backward = torch.ops.stpn_swift.backward.default
 
 def describe(config: dict[str, Any], dtype: torch.dtype) -> str:
     """A cell of a config and a dtype, as the operators take it."""
-    return json.dumps([config, dtype_name(dtype)])
+    return json.dumps({"config": config, "dtype": dtype_name(dtype), "tape": _tape_bound(config, dtype)})
 
 
 def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _tape_bound(config: dict[str, Any], dtype: torch.dtype) -> list[int]:
+    """At most how many bytes of tape a call, a sample, a step and a step of a sample take, whatever the
+    implementation: compiled code is for any B and T, so it has to know the size of a tape as an expression
+    of these; it is kept for other processes, so the expression is in the description of the cell.
+
+    The kernel rounds every part of a tape up to 64 bytes, so that at multiples of 64 nothing is rounded up.
+    It may lay out a call of no more than a step in another way.
+    """
+    kernel, n = _kernel.Cell(config, dtype_name(dtype)), 64
+
+    def bound(implementation: str) -> list[int]:
+        def size(batch: int, time: int) -> int:
+            return kernel.tape_size(batch, time, implementation)
+
+        step_of_sample = (size(2 * n, 2 * n) - size(2 * n, n) - size(n, 2 * n) + size(n, n)) // n**2
+        sample = (size(2 * n, n) - size(n, n)) // n - step_of_sample * n
+        step = (size(n, 2 * n) - size(n, n)) // n - step_of_sample * n
+        samples = [sample, *((size(2 * n, T) - size(n, T)) // n - step_of_sample * T for T in (0, 1))]
+        calls = [size(0, T) - step * T for T in (0, 1, n)]
+        rounded_up = 64 * 64
+        return [max(calls) + rounded_up, max(samples), step, step_of_sample]
+
+    bounds = [bound(name) for name, available, _ in _kernel.implementations() if available]
+    return [max(column) for column in zip(*bounds, strict=True)]
 
 
 class _Description(NamedTuple):
@@ -65,6 +91,7 @@ class _Description(NamedTuple):
     hidden_size: int
     params: dict[str, tuple[int, ...]]
     states: dict[str, tuple[int, ...]]  # of one sample
+    tape: list[int]
 
     def empty(self, *sizes: int) -> Tensor:
         return torch.empty(sizes, dtype=self.dtype)
@@ -72,7 +99,8 @@ class _Description(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _described(cell: str) -> _Description:
-    config, dtype = json.loads(cell)
+    description = json.loads(cell)
+    config, dtype = description["config"], description["dtype"]
     kernel = _kernel.Cell(config, dtype)
     return _Description(
         kernel,
@@ -81,41 +109,15 @@ def _described(cell: str) -> _Description:
         config["hidden_size"],
         {name: shape for name, shape, *_ in kernel.parameters},
         {name: shape for name, shape, *_ in kernel.states},
+        description["tape"],
     )
 
 
-@lru_cache(maxsize=1024)
-def _tape_bound(cell: str, implementation: str | None) -> tuple[int, int, int, int]:
-    """How many bytes of tape a call, a sample, a step and a step of a sample take: compiled code is for any B
-    and T, so it has to know a tape's size as an expression of these, and the kernel rounds every part of a
-    tape up to 64 bytes. Multiples of 8, so that a stack of tapes is aligned.
-
-    The sizes at multiples of 64 have nothing rounded up. A call of few steps may lay out its parameters in
-    another way.
-    """
-
-    def size(batch: int, time: int) -> int:
-        return _described(cell).kernel.tape_size(batch, time, implementation)
-
-    n = 64
-    step_of_sample = (size(2 * n, 2 * n) - size(2 * n, n) - size(n, 2 * n) + size(n, n)) // n**2
-    sample = (size(2 * n, n) - size(n, n)) // n - step_of_sample * n
-    step = (size(n, 2 * n) - size(n, n)) // n - step_of_sample * n
-    call = size(0, n) - step * n
-    few_steps = max(size(0, time) - call for time in (0, 1))
-    rounded_up = 64 * 64
-    call += max(few_steps, 0) + rounded_up
-    return _aligned(call), _aligned(sample), _aligned(step), _aligned(step_of_sample)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 8) * 8
-
-
-def tape_size(cell: str, implementation: str | None, batch: int, time: int) -> int:
-    """The bytes of the tape of a call: what the kernel needs, or a little more."""
-    call, sample, step, step_of_sample = _tape_bound(cell, implementation)
-    return call + sample * batch + step * time + step_of_sample * batch * time
+def tape_size(cell: str, batch: int, time: int) -> int:
+    """The bytes of the tape of a call: what the kernel needs, or a little more. A multiple of 8, so that the
+    tapes in a stack are aligned."""
+    call, sample, step, step_of_sample = _described(cell).tape
+    return (call + sample * batch + step * time + step_of_sample * batch * time + 7) // 8 * 8
 
 
 def _array(tensor: Tensor | None) -> NDArray[Any] | None:
@@ -149,7 +151,7 @@ def _run(
     energy = [torch.empty_like(y)] if with_energy else []
     link_and_tape = []
     if with_tape:
-        tape = torch.empty(tape_size(cell, implementation, B, T), dtype=torch.uint8)
+        tape = torch.empty(tape_size(cell, B, T), dtype=torch.uint8)
         link_and_tape = [known.empty(0), tape]
     known.kernel.forward(
         y.numpy(),
@@ -231,9 +233,9 @@ def _fake(
 
 
 def _fake_forward(x: Tensor, *call: Any) -> list[Tensor]:
-    *_, cell, _, _, implementation = call
+    *_, cell, _, _, _ = call
     B, T, _ = x.shape
-    tape = x.new_empty((tape_size(cell, implementation, B, T),), dtype=torch.uint8)
+    tape = x.new_empty((tape_size(cell, B, T),), dtype=torch.uint8)
     return [*_fake(x, *call), x.new_empty((0,)), tape]
 
 
@@ -261,6 +263,13 @@ torch.library.register_fake("stpn_swift::backward", _fake_backward, lib=_library
 
 # What autograd does with them. Under `torch.func` that is one level of several, and an operator that is
 # called below autograd goes to the next.
+
+
+def _refuse(ctx: Any, *_: Any) -> None:
+    raise RuntimeError(
+        "stpn_swift: the kernel has no second derivatives and none in forward mode; a cell with "
+        'backend="torch" has them'
+    )
 
 
 class _Sequence(torch.autograd.function._SingleLevelFunction):
@@ -294,6 +303,8 @@ class _Sequence(torch.autograd.function._SingleLevelFunction):
         grads = iter(_backward(*call) if torch.is_grad_enabled() else _below(_backward, *call))
         return *[None] * 5, *(next(grads) if want else None for want in wanted)
 
+    jvp = staticmethod(_refuse)
+
 
 class _Once(torch.autograd.function._SingleLevelFunction):
     """Results that refuse to be differentiated; else a loss that has them would take them for constants."""
@@ -302,12 +313,7 @@ class _Once(torch.autograd.function._SingleLevelFunction):
     def forward(ctx: Any, results: list[Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(results)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> None:
-        raise RuntimeError(
-            "stpn_swift: the kernel has no second derivatives, gradients of a cell cannot be differentiated; "
-            'a cell with backend="torch" has them'
-        )
+    backward = jvp = staticmethod(_refuse)
 
 
 def _differentiable(
@@ -321,7 +327,7 @@ def _differentiable(
     implementation: str | None,
 ) -> list[Tensor]:
     backward = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *params, *state))
-    if not backward and not _is_differentiated_forward():
+    if not backward and not _in_forward_mode():
         return _below(sequence, x, params, state, resets, cell, energy, threads, implementation)
     results = _apply(_Sequence, resets, cell, energy, threads, implementation, x, *params, *state)
     return list(results[:-1])
@@ -330,7 +336,7 @@ def _differentiable(
 def _once(operator: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
     def call(*arguments: Any) -> list[Tensor]:
         results = _below(operator, *arguments)
-        if torch.is_grad_enabled() or _is_differentiated_forward():
+        if torch.is_grad_enabled() or _in_forward_mode():
             inputs = [leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)]
             return list(_apply(_Once, results, *inputs))
         return results
@@ -338,8 +344,7 @@ def _once(operator: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
     return call
 
 
-def _is_differentiated_forward() -> bool:
-    """PyTorch says of a function without such a derivative that it has none."""
+def _in_forward_mode() -> bool:
     return forward_ad._current_level >= 0
 
 
