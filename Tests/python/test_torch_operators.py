@@ -71,7 +71,8 @@ def test_the_operators_are_what_torch_expects(variant: str, with_state: bool) ->
     call = draw(B, T, I), params, state, resets, described, with_state, 0, None
     torch.library.opcheck(ops.sequence.default, call)
 
-    call = call[0], [parameter.detach() for parameter in params], *call[2:]
+    detached: list[Any] = [parameter.detach() for parameter in params]
+    call = call[0], detached, *call[2:]
     # A tape has bytes that nothing has written, so that no two are the same.
     checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
     torch.library.opcheck(ops.forward.default, call, test_utils=checks)
