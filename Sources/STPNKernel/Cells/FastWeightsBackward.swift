@@ -42,11 +42,11 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
     func load(_ s: Int, checkpoint: Int) { A.load(s, checkpoint: checkpoint) }
 
     func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
-        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+        for s in samples { replay(s, b + s, steps: steps, reset: reset) }
     }
 
-    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        A.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        A.begin(s, steps: steps.count) { reset(s, steps.lowerBound + $0) }
     }
 
     func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
@@ -62,12 +62,14 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
 
     // MARK: Going back
 
+    @inline(never)
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         let (H, Hp) = (cell.H, cell.Hp)
         (gradH + s * Hp).copyRows(gradFinal(FastWeights.State.h.rawValue), rows: 1, columns: H, width: Hp)
         A.begin(s, gradFinal: gradFinal(FastWeights.State.A.rawValue), columns: H)
     }
 
+    @inline(never)
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
@@ -105,6 +107,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         gradZ(s, t &- origin).add(gradient, Hp)
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
@@ -159,6 +162,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
         (gradH + s * cell.Hp).add(v + cell.I, cell.H)
     }
 
+    @inline(never)
     func reset(_ s: Int, t: Int, origin: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
         A.reset(s, step: t - origin)
@@ -166,6 +170,7 @@ struct FastWeightsBackward<Number: Real>: BackwardBlock {
 
     func turn(_ s: Int) {}
 
+    @inline(never)
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
         gradState(FastWeights.State.h.rawValue)?.copy(gradH + s * Hp, H)

@@ -26,6 +26,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         (trace.v + row * cell.Kp + cell.I).copyRows(h, rows: 1, columns: H, width: H)
     }
 
+    @inline(never)
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         setPrevious(b, 0, state(FastWeights.State.h.rawValue))
         A.begin(s, state(FastWeights.State.A.rawValue), columns: cell.H)
@@ -37,11 +38,13 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         (v + cell.K).zero(cell.Kp - cell.K)
     }
 
+    @inline(never)
     func reset(_ s: Int, _ b: Int, t: Int) {
         setPrevious(b, t, nil)
         A.reset(s)
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
     ) {
@@ -71,6 +74,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         }
     }
 
+    @inline(never)
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let hidden = hidden + s * cell.Hp
         y.copy(hidden, cell.H)
@@ -78,6 +82,7 @@ struct FastWeightsForward<Number: Real>: ForwardBlock {
         if hasNext { setPrevious(b, t + 1, hidden) }
     }
 
+    @inline(never)
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
         state(FastWeights.State.h.rawValue)?.copy(hidden + s * Hp, H)

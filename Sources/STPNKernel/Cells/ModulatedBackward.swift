@@ -60,10 +60,10 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
     }
 
     func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
-        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+        for s in samples { replay(s, b + s, steps: steps, reset: reset) }
     }
 
-    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
         let first = trace.row(b, steps.lowerBound)
         // E first: F needs what it was.
         if cell.traces {
@@ -151,6 +151,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
 
     // MARK: Going back
 
+    @inline(never)
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         let (H, Hp) = (cell.H, cell.Hp)
         (gradH + s * Hp).copyRows(gradFinal(Modulated.State.h.rawValue), rows: 1, columns: H, width: Hp)
@@ -170,6 +171,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         eligibility[s] = 0
     }
 
+    @inline(never)
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
@@ -198,6 +200,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         gradients.inputBias.add(gradient, Hp)
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
@@ -274,6 +277,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         (gradH + s * cell.Hp).copy(gradV + s * cell.Hp, cell.Hp)
     }
 
+    @inline(never)
     func reset(_ s: Int, t: Int, origin: Int) {
         (gradH + s * cell.Hp).zero(cell.Hp)
         (gradF + s * cell.matrix).zero(cell.matrix)
@@ -286,6 +290,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
         (gradU + s * cell.Hp).zero(cell.Hp)
     }
 
+    @inline(never)
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
         gradState(Modulated.State.h.rawValue)?.copy(gradH + s * Hp, H)

@@ -23,6 +23,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
 
     private func previous(_ b: Int, _ t: Int) -> Pointer { trace.previous + trace.row(b, t) * cell.Hp }
 
+    @inline(never)
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         let (H, Hp) = (cell.H, cell.Hp)
         previous(b, 0).copyRows(state(Modulated.State.h.rawValue), rows: 1, columns: H, width: Hp)
@@ -38,12 +39,14 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
         (trace.x + trace.row(b, t) * cell.Ip).copyPadded(x, cell.I, cell.Ip)
     }
 
+    @inline(never)
     func reset(_ s: Int, _ b: Int, t: Int) {
         previous(b, t).zero(cell.Hp)
         (F + s * cell.matrix).zero(cell.matrix)
         if cell.traces { (E + s * cell.matrix).zero(cell.matrix) }
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
     ) {
@@ -94,6 +97,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
         }
     }
 
+    @inline(never)
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let (H, Hp, row) = (cell.H, cell.Hp, trace.row(b, t))
         let h = trace.h + row * Hp
@@ -115,6 +119,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
         return cell.description.modulator.activation.value(sum)
     }
 
+    @inline(never)
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
         state(Modulated.State.h.rawValue)?.copy(trace.h + trace.row(b, t) * Hp, H)

@@ -78,6 +78,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
 
     // MARK: Over the neurons
 
+    @inline(never)
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         func given(_ name: STPN.State) -> UnsafePointer<Number>? { cell.index(name).flatMap(gradFinal) }
         let Hp = cell.Hp
@@ -90,6 +91,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         if options.projects { (gradProjection + s * cell.Kp).zero(cell.Kp) }
     }
 
+    @inline(never)
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
@@ -176,6 +178,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
 
     // MARK: Over the synapses
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
@@ -300,6 +303,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         if options.recurrent { gradH.copy(row + cell.I, cell.H) } else { gradH.zero(cell.H) }
     }
 
+    @inline(never)
     func reset(_ s: Int, t: Int, origin: Int) {
         for row in [gradH, gradFb, hebb, decay] { (row + s * cell.Hp).zero(cell.Hp) }
         gradX.zero(s)
@@ -316,6 +320,7 @@ struct STPNBackward<Number: Real>: BackwardBlock {
         gradV.row(s).copy(row, cell.Kp)
     }
 
+    @inline(never)
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         func wanted(_ name: STPN.State) -> Pointer? { cell.index(name).flatMap(gradState) }
         wanted(.h)?.copy(gradH + s * cell.Hp, cell.H)

@@ -40,6 +40,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         trace.fb + trace.row(b, t) * cell.Hp
     }
 
+    @inline(never)
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         func given(_ name: STPN.State) -> UnsafePointer<Number>? { cell.index(name).flatMap(state) }
         if options.recurrent {
@@ -63,6 +64,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         (v + cell.K).zero(cell.Kp - cell.K)
     }
 
+    @inline(never)
     func reset(_ s: Int, _ b: Int, t: Int) {
         if options.recurrent { hidden(b, t).zero(cell.H) }
         if options.plasticBias { plasticBias(b, t).zero(cell.Hp) }
@@ -73,6 +75,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
 
     // MARK: Over the synapses
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
     ) {
@@ -149,6 +152,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
 
     // MARK: Over the neurons
 
+    @inline(never)
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let (H, Hp) = (cell.H, cell.Hp)
         let row = trace.row(b, t)
@@ -217,6 +221,7 @@ struct STPNForward<Number: Real>: ForwardBlock {
         (trace.postLength + trace.postRow(b, t) * cell.Hp).copy(postLength + s * cell.Hp, cell.Hp)
     }
 
+    @inline(never)
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         func wanted(_ name: STPN.State) -> Pointer? { cell.index(name).flatMap(state) }
         if options.dividesAfter { keepPostLength(s, b, t + 1) }

@@ -36,11 +36,11 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
     func load(_ s: Int, checkpoint: Int) { F.load(s, checkpoint: checkpoint) }
 
     func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
-        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+        for s in samples { replay(s, b + s, steps: steps, reset: reset) }
     }
 
-    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
-        F.begin(s, steps: steps.count) { reset(steps.lowerBound + $0) }
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
+        F.begin(s, steps: steps.count) { reset(s, steps.lowerBound + $0) }
     }
 
     func save(_ s: Int, _ b: Int, checkpoint: Int, steps: Range<Int>) {
@@ -59,11 +59,13 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
 
     // MARK: Going back
 
+    @inline(never)
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         F.begin(s, gradFinal: gradFinal(0), columns: cell.K)
     }
 
     /// (5), of which nothing but h_t and x_t is a step's own, and the activation.
+    @inline(never)
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
@@ -81,6 +83,7 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         cell.description.activation.adjoint(h, gradA, width: Hp)
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
@@ -118,9 +121,11 @@ struct STPNLinearBackward<Number: Real>: BackwardBlock {
         for step in 0..<F.steps(s) { (target + step * cell.K).copy(gradX + step * cell.Kp, cell.K) }
     }
 
+    @inline(never)
     func reset(_ s: Int, t: Int, origin: Int) { F.reset(s, step: t - origin) }
     func turn(_ s: Int) {}
 
+    @inline(never)
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         guard let target = gradState(0) else { return }
         let gradF = F.finish(s)

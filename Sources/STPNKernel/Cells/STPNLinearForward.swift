@@ -24,6 +24,7 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
         a + (s &* Self.stepsAhead &+ t % Self.stepsAhead) &* cell.Hp
     }
 
+    @inline(never)
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         F.begin(s, state(0), columns: cell.K)
     }
@@ -34,8 +35,10 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
         parameters.input.read(x, stride: cell.K, rows: min(steps, Self.stepsAhead), to: a(s, t))
     }
 
+    @inline(never)
     func reset(_ s: Int, _ b: Int, t: Int) { F.reset(s) }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
     ) {
@@ -71,6 +74,7 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
         }
     }
 
+    @inline(never)
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let h = trace.h + trace.row(b, t) * cell.Hp
         cell.description.activation.apply(a(s, t), to: h, width: cell.Hp)
@@ -79,6 +83,7 @@ struct STPNLinearForward<Number: Real>: ForwardBlock {
         energy?.copy(self.energy + s * cell.Hp, cell.H)
     }
 
+    @inline(never)
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         guard let target = state(0) else { return }
         let F = F.layOut(s)

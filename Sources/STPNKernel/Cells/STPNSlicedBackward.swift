@@ -60,10 +60,10 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
     }
 
     func replay(_ samples: Range<Int>, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
-        for s in samples { replay(s, b + s, steps: steps) { reset(s, $0) } }
+        for s in samples { replay(s, b + s, steps: steps, reset: reset) }
     }
 
-    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int) -> Bool) {
+    private func replay(_ s: Int, _ b: Int, steps: Range<Int>, reset: (Int, Int) -> Bool) {
         let row = trace.row(b, steps.lowerBound)
         history.replay(s, steps: steps, reset: reset) { run in
             let X = history.row(s, 0, 0).start
@@ -111,6 +111,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     // MARK: Going back
 
+    @inline(never)
     func begin(_ s: Int, gradFinal: (Int) -> UnsafePointer<Number>?) {
         cell.load(gradX + s * cell.synapses, gradFinal(0), slice)
         (gradV + s * cell.K * L).zero(cell.K * L)
@@ -125,6 +126,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         (decay + s * width).zero(width)
     }
 
+    @inline(never)
     func fireAdjoint(
         _ s: Int, _ b: Int, t: Int, origin: Int, gradY: UnsafePointer<Number>?, _ gradients: Gradients
     ) {
@@ -159,6 +161,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
 
     private static var stepsAhead: Int { 2 }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, origin: Int, _ gradients: Gradients
     ) {
@@ -230,6 +233,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         for k in 0..<cell.K { gradX[k] += horizontalSum(gradV.lanes((s * cell.K + k) * L), Number.self) }
     }
 
+    @inline(never)
     func reset(_ s: Int, t: Int, origin: Int) {
         (gradX + s * cell.synapses).zero(cell.synapses)
         clearUpdate(s)
@@ -241,6 +245,7 @@ struct STPNSlicedBackward<Number: Real>: BackwardBlock {
         u.zero(cell.K * L)
     }
 
+    @inline(never)
     func end(_ s: Int, gradState: (Int) -> Pointer?) {
         guard let F = gradState(0) else { return }
         cell.store(gradX + s * cell.synapses, F, slice) { _ in 1 }

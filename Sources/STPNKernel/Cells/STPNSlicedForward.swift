@@ -38,6 +38,7 @@ struct STPNSlicedForward<Number: Real>: ForwardBlock {
     /// Where the slice stands in a row (Hp) of the trace.
     private func at(_ row: Int) -> Int { row &* cell.Hp &+ slice &* width }
 
+    @inline(never)
     func begin(_ s: Int, _ b: Int, state: (Int) -> UnsafePointer<Number>?) {
         cell.load(X + s * cell.synapses, state(0), slice)
         (energy + s * width).zero(width)
@@ -49,12 +50,14 @@ struct STPNSlicedForward<Number: Real>: ForwardBlock {
         (trace.x + trace.row(b, t) * cell.K).copy(x, cell.K)
     }
 
+    @inline(never)
     func reset(_ s: Int, _ b: Int, t: Int) {
         (X + s * cell.synapses).zero(cell.synapses)
         (scale + s * width).fill(1, width)
         (postLength + s * width).fill(-1, width)
     }
 
+    @inline(never)
     func pass<P: Phase, let N: Int>(
         _: P.Type, _: Samples<N>.Type, _ s: Int, _ b: Int, t: Int, wantsEnergy: Bool
     ) {
@@ -108,6 +111,7 @@ struct STPNSlicedForward<Number: Real>: ForwardBlock {
         }
     }
 
+    @inline(never)
     func fire(_ s: Int, _ b: Int, t: Int, hasNext: Bool, y: Pointer, energy: Pointer?) {
         let at = at(trace.row(b, t))
         if cell.dividesAfter { keepPostLength(s, b, t) }
@@ -140,6 +144,7 @@ struct STPNSlicedForward<Number: Real>: ForwardBlock {
         (trace.postLength + at(trace.postRow(b, t))).copy(postLength + s * width, cell.vectors(slice) * cell.L)
     }
 
+    @inline(never)
     func end(_ s: Int, _ b: Int, t: Int, state: (Int) -> Pointer?) {
         if cell.dividesAfter { keepPostLength(s, b, t + 1) }
         guard let F = state(0) else { return }

@@ -34,17 +34,14 @@ protocol STPNRulePass {
 
 extension STPN {
     /// Runs a pass with the rule that the options make. Here they become types; what is done per row and not per synapse
-    /// asks the options themselves.
+    /// asks the options themselves. Only the rule of most networks does without a clip: to the others it is infinite.
     func withRule<P: STPNRulePass>(_ pass: P) {
-        clips ? withRule(pass, Yes.self) : withRule(pass, No.self)
-    }
-
-    private func withRule<P: STPNRulePass, Clips: Flag>(_ pass: P, _: Clips.Type) {
         switch normalize {
-        case .none: pass.run(RuleOf<No, No, No, Clips>.self)
-        case .output: pass.run(RuleOf<Yes, No, No, Clips>.self)
-        case .pre: pass.run(RuleOf<Yes, Yes, No, Clips>.self)
-        case .post: pass.run(RuleOf<Yes, No, Yes, Clips>.self)
+        case .none: pass.run(RuleOf<No, No, No, Yes>.self)
+        case .output: pass.run(RuleOf<Yes, No, No, Yes>.self)
+        case .pre where clips: pass.run(RuleOf<Yes, Yes, No, Yes>.self)
+        case .pre: pass.run(RuleOf<Yes, Yes, No, No>.self)
+        case .post: pass.run(RuleOf<Yes, No, Yes, Yes>.self)
         }
     }
 }

@@ -43,13 +43,13 @@ struct SynapseHistory<Number: Real> {
     ) {
         let someReset = samples.contains { s in steps.contains { reset(s, $0) } }
         if !someReset { return body(samples, 0..<steps.count) }
-        for s in samples { replay(s, steps: steps, reset: { reset(s, $0) }) { body(s..<s + 1, $0) } }
+        for s in samples { replay(s, steps: steps, reset: reset) { body(s..<s + 1, $0) } }
     }
 
     /// Replays a sample: `body` for every run of steps without a reset between them, with the synapses zeroed where one is.
-    func replay(_ s: Int, steps: Range<Int>, reset: (Int) -> Bool, _ body: (_ run: Range<Int>) -> Void) {
+    func replay(_ s: Int, steps: Range<Int>, reset: (Int, Int) -> Bool, _ body: (_ run: Range<Int>) -> Void) {
         var first = 0
-        for step in 0..<steps.count where reset(steps.lowerBound + step) {
+        for step in 0..<steps.count where reset(s, steps.lowerBound + step) {
             if first < step { body(first..<step) }
             for j in 0..<rows { row(s, j, step).zero(width) }
             first = step
