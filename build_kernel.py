@@ -35,9 +35,13 @@ HEADERS = [ROOT / "Sources" / "CSTPN" / "include", PLATFORM / "include"]
 SWIFT_NEEDED = (6, 2)
 INSTALL_HINT = "install it from https://www.swift.org/install and put swiftc on the PATH, or set SWIFTC to it"
 EMBEDDED = ["-enable-experimental-feature", "Embedded"]
-# What is worth a vector is written as one: what the optimiser makes of the other loops is a quarter of the code, and no faster.
+# What is worth a vector is written as one: what the optimiser makes of the other loops is a quarter of the
+# code, and no faster.
 OPTIMIZER = [
-    "-force-vector-width=1", "-force-vector-interleave=1", "-unroll-runtime=false", "-enable-epilogue-vectorization=false"
+    "-force-vector-width=1",
+    "-force-vector-interleave=1",
+    "-unroll-runtime=false",
+    "-enable-epilogue-vectorization=false",
 ]
 
 
