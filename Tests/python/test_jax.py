@@ -159,6 +159,16 @@ def test_vmap_over_inputs(cell: Any, data: dict[str, Any]) -> None:
     close(jax.vmap(jax.vmap(cell))(nested)[0].reshape(4, T, H), cell(data["x"])[0])
 
 
+@pytest.mark.parametrize("variant", ["stpnr all at once", "hebbff", "fast weights", "modul"])
+def test_vmap_of_any_cell(variant: str) -> None:
+    """Whatever the shapes of its parameters, which nobody maps."""
+    numpy_cell = make(variant, I, H)
+    x = draw(np.random.default_rng(1), numpy_cell, 4, T)["x"]
+    cell = in_jax(numpy_cell, "callback")
+    close(jax.vmap(cell)(x), cell(x))
+    assert jax.vmap(cell)(x[:0])[0].shape == (0, T, H)
+
+
 def test_the_gradient_of_a_vmap(cell: Any, data: dict[str, Any]) -> None:
     """Summed over the samples; and the gradients of each."""
 
@@ -291,6 +301,18 @@ def test_scan_has_every_derivative(cell: Any, data: dict[str, Any]) -> None:
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "dtype": (lambda c, x: c(x.astype("float32")), TypeError, "x: expected float64, got float32"),
     "list": (lambda c, x: c(x[0], {"h": [0.0] * H}), ValueError, "state: expected the entries"),
+    "state of one sample": (
+        lambda c, x: c(x[0], {name: np.asarray(a[0], np.float32) for name, a in c.initial_state(1).items()}),
+        TypeError,
+        r"state\['.*'\]: expected float64, got float32",
+    ),
+    "lists": (lambda c, x: c(x[0], None, [0] * T), TypeError, "resets: expected an array, got list"),
+    "implementation": (
+        lambda c, x: replace(c, implementation="fast")(x),
+        ValueError,
+        "implementation: expected None or one of .*, got 'fast'",
+    ),
+    "no params": (lambda c, x: c.with_params([x]), TypeError, "params: expected a dict of arrays, got list"),
     "shape": (lambda c, x: c(x[..., 1:]), ValueError, r"x: expected shape \(B, T, 4\) .*, got \(4, 5, 3\)"),
     "entries": (lambda c, x: c(x, {"h": x}), ValueError, r"state: expected the entries .*, got \('h',\)"),
     "state": (

@@ -87,6 +87,8 @@ class Cell:
             There are others than the cell's, or one is of another shape; or they are float64, for which JAX
             is not configured.
         """
+        if not isinstance(params, Mapping):
+            raise TypeError(f"params: expected a dict of arrays, got {type(params).__name__}")
         first = next(iter(params.values()), np.float32(0))
         kernel = Spec(self.options, _dtype_of("params", first)).kernel
         shapes = {name: shape for name, shape, *_ in kernel.parameters}
@@ -168,9 +170,10 @@ class Cell:
         kernel, dtype = spec.kernel, spec.dtype
         shape = jnp.shape(x)
         if len(shape) == 2:
-            one = (jnp.asarray(resets)[None],) if resets is not None else ()
-            first = None if state is None else {name: jnp.asarray(a)[None] for name, a in state.items()}
-            outputs = self(_take("x", x, shape, dtype)[None], first, *one, energy=energy)  # type: ignore[call-overload]
+            if isinstance(state, Mapping):
+                state = {name: _batch_of_one(array) for name, array in state.items()}
+            one = _take("x", x, shape, dtype)[None], state, _batch_of_one(resets)
+            outputs = self(*one, energy=energy)  # type: ignore[call-overload]
             return cast(tuple[Array, Arrays], jax.tree.map(lambda array: array[0], outputs))
         if len(shape) != 3 or shape[2] != self.input_size:
             raise ValueError(f"x: expected shape (B, T, {self.input_size}) or one without B, got {shape}")
@@ -220,6 +223,11 @@ def _backend(backend: str) -> Literal["ffi", "callback", "scan"]:
     return cast(Literal["ffi", "callback", "scan"], backend)
 
 
+def _batch_of_one(array: Any) -> Any:
+    """An array of any framework with an axis for the batch; what is none as it is, to be refused by name."""
+    return array[None] if hasattr(array, "dtype") else array
+
+
 def _dtype_of(name: str, array: ArrayLike) -> str:
     dtype = np.result_type(array).name if not hasattr(array, "dtype") else str(array.dtype).split(".")[-1]
     if dtype not in ("float32", "float64"):
@@ -237,8 +245,13 @@ def _take(name: str, array: ArrayLike, shape: tuple[int, ...], *dtypes: str) -> 
     if jnp.shape(array) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {jnp.shape(array)}")
     _check_precision(name, dtype)
-    if hasattr(array, "__dlpack__") and not isinstance(array, jax.Array):
-        array = np.from_dlpack(array)
+    if hasattr(array, "__dlpack__") and not isinstance(array, (jax.Array, np.ndarray, np.generic)):
+        try:
+            array = np.from_dlpack(array)
+        except (BufferError, RuntimeError) as error:
+            raise TypeError(
+                f"{name}: expected an array that can be read, got one that cannot: {error}"
+            ) from None
     return jnp.asarray(array)
 
 

@@ -70,7 +70,7 @@ class Call:
         spec, kernel = self.spec, self.spec.kernel
         y = Shape((batch, time, dict(spec.options)["hidden_size"]), spec.dtype)
         states = [Shape(shape, spec.dtype) for shape in kernel.state_shapes(batch).values()]
-        bytes_of_tape = kernel.tape_size(batch, time, self.implementation) if tape else 0
+        bytes_of_tape = kernel.tape_size(batch, time, self.implementation)  # refuses unknown implementations
         return [y, *states, *[y] * self.energy, *[Shape((bytes_of_tape,), np.uint8)] * tape]
 
     def attributes(self, batch: int, time: int) -> dict[str, NDArray[np.int64]]:

@@ -115,15 +115,16 @@ def _fold(
     if tape or any(axis is not None for axis in axes[params]):
         return _one_by_one(_sequence, inputs, axes, call=call, tape=tape)
     N = _axis_size(inputs, axes)
+    B = inputs[0].shape[1 if axes[0] == 0 else 0]
 
     def fold(array: Array, axis: int | None) -> Array:
         stacked = jnp.broadcast_to(array, (N, *array.shape)) if axis is None else jnp.moveaxis(array, axis, 0)
-        return stacked.reshape(N * stacked.shape[1], *stacked.shape[2:])
+        return stacked.reshape(N * B, *stacked.shape[2:])
 
-    folded = [*map(fold, inputs, axes)]
-    folded[params] = inputs[params]
+    behind = params.stop
+    folded = [fold(inputs[0], axes[0]), *inputs[params], *map(fold, inputs[behind:], axes[behind:])]
     outputs = _sequence.bind(*folded, call=call, tape=False)
-    return [one.reshape(N, one.shape[0] // N, *one.shape[1:]) for one in outputs], [0] * len(outputs)
+    return [one.reshape(N, B, *one.shape[1:]) for one in outputs], [0] * len(outputs)
 
 
 def _one_by_one(
