@@ -132,6 +132,11 @@ def test_packed_sequences(variant: str, batch_first: bool, sort: bool) -> None:
     assert torch.equal(gradient, gradients([expected[0], *expected[1].values()], [x])[0])
 
 
+def test_lengths_of_no_samples() -> None:
+    y, state = make("stpnr")(draw(0, T, I), lengths=LENGTHS[:0])
+    assert y.shape == (0, T, H) and state["h"].shape == (0, H)
+
+
 def test_packed_sequences_as_nn_lstm_takes_them() -> None:
     """Shapes and orders, with the cell in the place of an LSTM."""
     packed = pack_padded_sequence(draw(B, T, I), LENGTHS, batch_first=True, enforce_sorted=False)
@@ -217,6 +222,10 @@ def test_repr_shows_the_options_of_modules() -> None:
     )
 
 
+def run_with(cell: Cell, bias: Tensor) -> object:
+    return torch.func.functional_call(cell, {"bias": bias}, (draw(B, T, I),))
+
+
 REFUSED: list[tuple[type[Exception], str, Callable[[Cell], object]]] = [
     (TypeError, "lengths: expected a Tensor, got list", lambda cell: cell(draw(B, T, I), lengths=[1] * B)),
     (
@@ -256,8 +265,23 @@ REFUSED: list[tuple[type[Exception], str, Callable[[Cell], object]]] = [
     ),
     (
         ValueError,
-        r"state\['h'\]: expected 5 samples, got 6",
+        r"state\['h'\]: expected 5 samples, got shape \(6, 5\)",
         lambda cell: cell(draw(B, T, I), cell.initial_state(B + 1), lengths=LENGTHS),
+    ),
+    (
+        ValueError,
+        r"state\['h'\]: expected 5 samples, got shape \(\)",
+        lambda cell: cell(draw(B, T, I), dict.fromkeys("hF", draw(1)[0]), lengths=LENGTHS),
+    ),
+    (
+        ValueError,
+        r"params\['bias'\]: expected shape \(5,\), got \(1,\)",
+        lambda cell: run_with(cell, draw(1)),
+    ),
+    (
+        TypeError,
+        r"params\['bias'\]: expected .*float64, got .*float32",
+        lambda cell: run_with(cell, torch.ones(H)),
     ),
     (ValueError, r"x: expected shape \(B, T, 2\) or \(T, 2\), got \(2,\)", lambda cell: cell(draw(I))),
     (
@@ -296,5 +320,7 @@ def test_bad_steps_are_refused(
     backend: str, message: str, call: Callable[[Cell, Tensor, dict[str, Tensor]], object]
 ) -> None:
     cell = make("stpnr", backend=backend)
+    state = cell.initial_state(B)
     with pytest.raises(ValueError, match=message):
-        call(cell, draw(B, I), cell.initial_state(B))
+        call(cell, draw(B, I), state)
+    assert not any(tensor.any() for tensor in state.values())  # nothing was written

@@ -28,9 +28,14 @@ def check_dict(name: str, tensors: object) -> None:
         raise TypeError(f"{name}: expected a dict of tensors, got {type(tensors).__name__}")
 
 
-def write(name: str, target: Tensor, value: Tensor) -> Tensor:
-    """The target, with the value written to it."""
+def check_target(name: str, target: Tensor, value: Tensor) -> None:
+    """Whether a value can be written to it."""
     check_tensor(name, target, value.device, value.dtype)
-    if target.shape != value.shape:
-        raise ValueError(f"{name}: expected shape {tuple(value.shape)}, got {tuple(target.shape)}")
-    return target.copy_(value)
+    check_shape(name, target, value.shape)
+    if not target.is_contiguous():
+        raise ValueError(f"{name}: expected a C-contiguous array, got a strided one")
+
+
+def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tensor.shape != shape:
+        raise ValueError(f"{name}: expected shape {tuple(shape)}, got {tuple(tensor.shape)}")

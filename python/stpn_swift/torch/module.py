@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .. import _kernel, cell
 from . import operators, plain
-from .checks import check_dict, check_tensor, write
+from .checks import check_dict, check_shape, check_target, check_tensor
 from .ragged import Result, Tensors, run_packed, run_padded
 from .rollout import Rollout
 
@@ -93,9 +93,10 @@ class Cell(nn.Module):
         self._described = {dtype: operators.describe(self._config, dtype) for dtype in _KERNEL_DTYPES}
         self._rollouts = {dtype: Rollout(self._config, dtype) for dtype in _KERNEL_DTYPES}
         self._state_shapes = {name: shape for name, shape, *_ in self._kernel().states}
-        self._parameter_names = list(numpy_cell.params)
+        self._parameter_shapes = {name: shape for name, shape, *_ in self._kernel().parameters}
+        self._parameter_names = list(self._parameter_shapes)
         self._kernel_computes(torch.float32, torch.device("cpu"))  # refuses an unknown backend
-        for name, shape, *_ in self._kernel().parameters:
+        for name, shape in self._parameter_shapes.items():
             owner, _, leaf = name.rpartition(".")
             if owner and not hasattr(self, owner):
                 self.add_module(owner, nn.ParameterDict())
@@ -301,11 +302,16 @@ class Cell(nn.Module):
             raise ValueError(f"x_t: expected shape (B, {self.input_size}), got {tuple(x_t.shape)}")
         y, after, used = self._sequence(params, energy is not None, x_t.unsqueeze(1), before, None)
         y = y.squeeze(1)
-        for name, tensor in after.items():
-            write(f"state['{name}']", state[name], tensor)
+        writes = [(f"state['{name}']", state[name], tensor) for name, tensor in after.items()]
+        if out is not None:
+            writes.append(("out", out, y))
         if energy is not None and used is not None:
-            write("energy", energy, used.squeeze(1))
-        return y if out is None else write("out", out, y)
+            writes.append(("energy", energy, used.squeeze(1)))
+        for write in writes:
+            check_target(*write)
+        for _, target, value in writes:
+            target.copy_(value)
+        return y if out is None else out
 
     def _sequence(
         self, params: Tensors, energy: bool, x: Tensor, state: Tensors | None, resets: Tensor | None
@@ -324,6 +330,8 @@ class Cell(nn.Module):
             )
             final = dict(zip(self._state_shapes, results[1:], strict=False))
             return results[0], final, results[-1] if energy else None
+        for name, shape in self._parameter_shapes.items():
+            check_shape(f"params['{name}']", params[name], shape)
         with _without_autocast(x.device.type):
             y, final, used = plain.sequence(self._config, x, params, state, resets, energy=energy)
         return y, {name: final[name] for name in self._state_shapes}, used
@@ -363,7 +371,7 @@ class Cell(nn.Module):
         if resets is not None:
             check_tensor("resets", resets, device, torch.bool, torch.uint8)
         for name, parameter in params.items():
-            if parameter.device != device:
+            if parameter.device != device or parameter.dtype != dtype:
                 check_tensor(f"params['{name}']", parameter, device, dtype)
         return x, state
 

@@ -403,9 +403,9 @@ def _as_one_batch(info: Any, in_dims: tuple[Any, ...], *call: Any) -> tuple[list
 
     state = [fold(*pair) for pair in zip(state, state_dims, strict=True)]
     resets = None if resets is None else fold(resets, resets_dim)
-    x = fold(x, x_dim)
-    results = sequence(x, params, state, resets, *others)
-    return [result.unflatten(0, (N, x.shape[0] // N)) for result in results], [0] * len(results)
+    B = x.shape[1 if x_dim == 0 else 0]
+    results = sequence(fold(x, x_dim), params, state, resets, *others)
+    return [result.unflatten(0, (N, B)) for result in results], [0] * len(results)
 
 
 if hasattr(torch.library, "register_vmap"):  # since PyTorch 2.5

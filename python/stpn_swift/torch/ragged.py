@@ -17,6 +17,8 @@ def run_padded(
     """As `run_packed`, of x (B,T,I) up to the lengths (B); y and the energy are 0 behind them."""
     B, T, _ = x.shape
     _check_lengths(lengths, B, T)
+    if B == 0:
+        return sequence(x, state, resets)
     _check_resets(resets, B, T)
     packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
     longest = len(packed.batch_sizes)
@@ -37,8 +39,8 @@ def run_packed(
     """
     B, T = int(x.batch_sizes[0]), len(x.batch_sizes)
     for name, tensor in (state or {}).items():
-        if tensor.shape[0] != B:
-            raise ValueError(f"state['{name}']: expected {B} samples, got {tensor.shape[0]}")
+        if tensor.shape[:1] != (B,):
+            raise ValueError(f"state['{name}']: expected {B} samples, got shape {tuple(tensor.shape)}")
     _check_resets(resets, B, T)
     if x.sorted_indices is not None:
         state = state and {name: tensor[x.sorted_indices] for name, tensor in state.items()}
