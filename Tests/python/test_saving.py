@@ -70,6 +70,28 @@ def test_files_that_hold_no_cell() -> None:
         stpn_swift.load("network")
 
 
+def test_files_that_claim_something_else() -> None:
+    cell = make("stpnr", 3, 4)
+    config = cell.config
+    cases = [
+        ({"cells": [config]}, cell.params, "expected the configs of cells"),
+        ({"cells": {"": 1}}, cell.params, "expected the configs of cells"),
+        ({}, cell.params, "expected the configs of cells"),
+        ({"cells": {"": {**config, "clmp": 1}}}, cell.params, "expected the config of a cell: clmp"),
+        ({"cells": {"": {"cell": "stpn"}}}, cell.params, "expected the config of a cell: .*input_size"),
+        ({"cells": {"": config}}, {}, r"expected float32\[.*got no such array"),
+        (
+            {"cells": {"": {**config, "hidden_size": 10**6}}},
+            cell.params,
+            r"bias: expected float64\[1000000\]",
+        ),
+    ]
+    for record, arrays, message in cases:
+        checkpoint.save(Path("claims"), arrays, record, saving.FORMAT)
+        with pytest.raises(ValueError, match=message):
+            stpn_swift.load("claims")
+
+
 def test_without_safetensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     with pytest.raises(ModuleNotFoundError, match="pip install safetensors"):

@@ -64,7 +64,12 @@ def load(path: Path, format: str) -> tuple[dict[str, Array], dict[str, Any]]:
     text = metadata.get("record", "")
     if metadata.get("sha256") != _digest(arrays, text):
         raise ValueError(f"{path} is damaged (wrong checksum); it was left as it is")
-    return arrays, json.loads(text)
+    try:
+        return arrays, json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged (no JSON in its metadata: {error}); it was left as it is"
+        ) from None
 
 
 def restore(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+import numpy as np
+
+from . import _kernel, checkpoint
 from .cell import Array, Cell
-from .cells import cell_from_config
+from .cells import cell_from_config, read_config
 
 FORMAT = "stpn_swift cells 1"
 
@@ -63,7 +65,10 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], configs: Co
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Configs]:
     """The arrays and configs that `write` has written."""
     arrays, record = checkpoint.load(Path(path), FORMAT)
-    return arrays, record["cells"]
+    cells = record.get("cells") if isinstance(record, dict) else None
+    if not (isinstance(cells, dict) and all(isinstance(config, dict) for config in cells.values())):
+        raise ValueError(f"{path}: expected the configs of cells in its metadata, got {record!r}")
+    return arrays, cells
 
 
 def read_cell(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Mapping[str, Any]]:
@@ -71,8 +76,16 @@ def read_cell(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Mapping[s
     arrays, configs = read(path)
     if configs.keys() != {""}:
         raise ValueError(f"{path}: expected a single cell, got a network with cells at {[*configs]}")
+    try:
+        read_config(configs[""])
+        parameters = _kernel.Cell(dict(configs[""]), "float32").parameters
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected the config of a cell: {error}") from None
+    zero = np.zeros((), dtype_of(arrays))
+    # Before anybody takes memory for sizes that the file may only claim.
+    checkpoint.check({name: np.broadcast_to(zero, shape) for name, shape, *_ in parameters}, arrays)
     return arrays, configs[""]
 
 
 def dtype_of(arrays: Mapping[str, Array]) -> str:
-    return next(iter(arrays.values())).dtype.name
+    return next((array.dtype.name for array in arrays.values()), "float32")
