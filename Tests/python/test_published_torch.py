@@ -194,3 +194,22 @@ def test_nothing_else_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             load_published(path, NETWORKS["stpnr"])
     with pytest.raises(FileNotFoundError):
         load_published("absent.pth", NETWORKS["stpnr"])
+
+
+def test_tensors_that_are_no_parameters() -> None:
+    H, K = 4, 7
+    good = {name: torch.zeros(H, K) for name in ("weight", "weight_lambda", "weight_gamma")}
+    good |= {
+        "bias": torch.zeros(H),
+        "hidden2tag.weight": torch.zeros(5, H),
+        "hidden2tag.bias": torch.zeros(5),
+    }
+    assert load_published(good).model.config["input_size"] == K - H
+    wrong = [
+        (torch.zeros(H, K).to_sparse(), "expected dense tensors, got 'weight': torch.sparse_coo"),
+        (torch.zeros(H, K, device="meta"), "expected dense tensors, got 'weight': .* on meta"),
+        (torch.zeros(K, H), r"expected weight \(H, I\+H\), got \(7, 4\)"),
+    ]
+    for weight, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            load_published({**good, "weight": weight})

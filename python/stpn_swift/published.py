@@ -111,7 +111,7 @@ def _entries(config: object) -> Mapping[str, Any]:
     if isinstance(config, str):
         try:
             config = json.loads(config)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"config: expected JSON, got text that is none: {error}") from None
     if not isinstance(config, Mapping):
         raise TypeError(f"config: expected a dict, JSON or a path, got {type(config).__name__}")

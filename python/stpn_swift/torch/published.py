@@ -198,6 +198,9 @@ def _read(checkpoint: str | os.PathLike[str] | Mapping[str, Tensor]) -> Tensors:
         if not (isinstance(name, str) and isinstance(tensor, Tensor) and tensor.is_floating_point()):
             kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
             raise ValueError(f"checkpoint: expected tensors of real numbers by name, got {name!r}: {kind}")
+        if tensor.layout is not torch.strided or tensor.is_meta:
+            found = f"{tensor.layout} on {tensor.device}"
+            raise ValueError(f"checkpoint: expected dense tensors, got {name!r}: {found}")
     return {name: tensor.detach() for name, tensor in entries.items()}
 
 
@@ -210,7 +213,10 @@ def _describe(config: Any, variant: Variant, tensors: Tensors, prefix: str) -> P
     if prefix or "weight" not in tensors or tensors["weight"].ndim != 2:
         raise ValueError("config: expected one, got None, which is for the stand-alone demo alone")
     cell = {"cell": "stpn", "recurrent": True, "hidden_size": len(tensors["weight"])}
-    return PublishedModel(variant, "demo", {**cell, "input_size": _input_size(cell, tensors)})
+    input_size = _input_size(cell, tensors)
+    if input_size is None:
+        raise ValueError(f"checkpoint: expected weight (H, I+H), got {tuple(tensors['weight'].shape)}")
+    return PublishedModel(variant, "demo", {**cell, "input_size": input_size})
 
 
 def _input_size(config: Mapping[str, Any], tensors: Tensors) -> int | None:
