@@ -73,7 +73,7 @@ def test_files_that_hold_no_cell() -> None:
 def test_files_that_claim_something_else() -> None:
     cell = make("stpnr", 3, 4)
     config = cell.config
-    cases = [
+    cases: list[tuple[dict[str, Any], Any, str]] = [
         ({"cells": [config]}, cell.params, "expected the configs of cells"),
         ({"cells": {"": 1}}, cell.params, "expected the configs of cells"),
         ({}, cell.params, "expected the configs of cells"),
