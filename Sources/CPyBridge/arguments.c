@@ -44,7 +44,7 @@ static int refuse_type(PyObject *object, const char *name, const char *expected)
  * message. */
 static int refuse_exporter(PyObject *object, Label label, Element element)
 {
-    if (PyErr_ExceptionMatches(PyExc_MemoryError))
+    if (PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
     PyObject *type, *cause, *traceback;
     PyErr_Fetch(&type, &cause, &traceback);
@@ -121,6 +121,17 @@ static int pack_input(Arguments *arguments, int index, Element element, void **p
     return PyBuffer_ToContiguous(copy, view, view->len, 'C');
 }
 
+/* PyTorch exports a tensor whose signs are still to be turned as its memory lies. */
+static int is_negative_view(PyObject *object)
+{
+    PyObject *answer =
+        PyObject_HasAttrString(object, "is_neg") ? PyObject_CallMethod(object, "is_neg", NULL) : NULL;
+    PyErr_Clear();
+    int is_negative = answer == Py_True;
+    Py_XDECREF(answer);
+    return is_negative;
+}
+
 /* The NumPy array on the memory of an object that has DLPack but no buffer, as tensors of PyTorch. */
 static PyObject *array_of_dlpack(PyObject *object, Label label, Element element)
 {
@@ -132,6 +143,12 @@ static PyObject *array_of_dlpack(PyObject *object, Label label, Element element)
     if (known && type != CPU) {
         PyErr_Format(PyExc_ValueError, "%s: expected an array on the CPU, got one on DLPack's device type %d",
                      label_text(label, text), type);
+        return NULL;
+    }
+    if (known && is_negative_view(object)) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s: expected a tensor in its own memory, got a negative view: call resolve_neg()",
+                     label_text(label, text));
         return NULL;
     }
     PyObject *numpy = known ? PyImport_ImportModule("numpy") : NULL;

@@ -64,6 +64,18 @@ def test_arrays_of_jax_are_inputs() -> None:
     assert_same(cell(jnp.asarray(x)), expected)
 
 
+def test_a_negative_view_is_refused() -> None:
+    """PyTorch exports its memory, with the signs that it does not have."""
+    torch = pytest.importorskip("torch")
+    x = torch.ones(B, T, I, dtype=torch.complex64).conj().imag
+    with pytest.raises(ValueError, match=r"^x: .* a negative view: call resolve_neg\(\)$"):
+        make("stpnr", I, H, dtype="float32")(x)
+    jax_key = pytest.importorskip("jax").random
+    jax = pytest.importorskip("stpn_swift.jax")
+    with pytest.raises(ValueError, match=r"^x: .* a negative view: call resolve_neg\(\)$"):
+        jax.STPNR(I, H, key=jax_key.key(0))(x)
+
+
 def test_tensors_that_cannot_be_read() -> None:
     torch = pytest.importorskip("torch")
     cell = make("stpnr", I, H, dtype="float32")

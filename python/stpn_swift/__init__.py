@@ -1,4 +1,4 @@
-"""Short-term plasticity neurons for NumPy and PyTorch, computed forward and backward by a Swift kernel.
+"""Short-term plasticity neurons for NumPy, PyTorch and JAX, computed forward and backward by a Swift kernel.
 
     import numpy as np
     import stpn_swift

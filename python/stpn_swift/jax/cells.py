@@ -246,6 +246,11 @@ def _take(name: str, array: ArrayLike, shape: tuple[int, ...], *dtypes: str) -> 
         raise ValueError(f"{name}: expected shape {shape}, got {jnp.shape(array)}")
     _check_precision(name, dtype)
     if hasattr(array, "__dlpack__") and not isinstance(array, (jax.Array, np.ndarray, np.generic)):
+        # PyTorch exports a tensor whose signs are still to be turned as its memory lies.
+        if hasattr(array, "is_neg") and array.is_neg():
+            raise ValueError(
+                f"{name}: expected a tensor in its own memory, got a negative view: call resolve_neg()"
+            )
         try:
             array = np.from_dlpack(array)
         except (BufferError, RuntimeError) as error:

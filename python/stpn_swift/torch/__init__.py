@@ -1,4 +1,5 @@
-"""The cells as modules of PyTorch, on the CPU, computed by the same kernel as the NumPy ones.
+"""The cells as modules of PyTorch, computed on the CPU by the same kernel as the NumPy ones, and elsewhere by
+PyTorch's own operations.
 
 import torch, stpn_swift.torch
 
