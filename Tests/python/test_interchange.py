@@ -73,7 +73,7 @@ def test_a_negative_view_is_refused() -> None:
     jax_key = pytest.importorskip("jax").random
     jax = pytest.importorskip("stpn_swift.jax")
     with pytest.raises(ValueError, match=r"^x: .* a negative view: call resolve_neg\(\)$"):
-        jax.STPNR(I, H, key=jax_key.key(0))(x)
+        jax.STPNR(I, H, key=jax_key.key(0), dtype="float32")(x)
 
 
 def test_tensors_that_cannot_be_read() -> None:
