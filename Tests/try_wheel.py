@@ -130,7 +130,8 @@ def main() -> int:
         if interpreter is None:
             raise SystemExit("--python: expected CPython of 3.11 or later")
         name = f"{'.'.join(map(str, interpreter.version))}{interpreter.prefix.replace('/', '-')}"
-        if not try_wheel(interpreter, wheel, options.folder / name, not options.without_torch, arguments):
+        folder = options.folder.resolve() / name
+        if not try_wheel(interpreter, wheel, folder, not options.without_torch, arguments):
             failed.append(interpreter)
     print(f"\n{wheel.name}, {wheel.stat().st_size:,} bytes, on {len(chosen)} Pythons:")
     for interpreter in chosen:
