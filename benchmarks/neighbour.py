@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import stpn_swift
 import torch
@@ -40,38 +42,61 @@ def busy_core() -> Iterator[subprocess.Popen[bytes]]:
             neighbour.kill()
 
 
-def times_of(call: Callable[[], object], seconds: float) -> list[float]:
-    """Milliseconds of each call, in order; one is not counted."""
+class Call(NamedTuple):
+    milliseconds: float
+    interrupted: bool
+    """Whether the system took the processor away from the thread that called."""
+
+
+def interruptions() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+
+
+def calls_of(call: Callable[[], object], seconds: float) -> list[Call]:
+    """Calls one after the other; the first is not counted."""
     time.sleep(PAUSE)
     call()
-    times: list[float] = []
+    calls: list[Call] = []
     with undisturbed():
         end = time.perf_counter() + seconds
-        while len(times) < MIN_CALLS or time.perf_counter() < end:
-            times.append(time_call(call))
-    return sorted(times)
+        while len(calls) < MIN_CALLS or time.perf_counter() < end:
+            before = interruptions()
+            milliseconds = time_call(call)
+            calls.append(Call(milliseconds, interruptions() > before))
+    return calls
+
+
+def percentile_99(times: list[float]) -> float:
+    return statistics.quantiles(times, n=100, method="inclusive")[98]
 
 
 def entries(row: Row, threads: int, seconds: float) -> Iterator[Entry]:
-    """Milliseconds of our peers: the median and the longest on the idle machine; beside the neighbour the
-    median, what one call of a hundred exceeds, and the longest."""
+    """Milliseconds of our peers on the idle machine and beside the neighbour: the median, what one call of a
+    hundred exceeds, and the longest; beside the neighbour also of those calls alone whose own thread kept its
+    processor, null where there are fewer than two."""
     problem = draw(row).astype(row.dtype)
     stpn_swift.set_num_threads(threads)
     torch.set_num_threads(threads)
     with torch.set_grad_enabled(row.trains):
         for name in OURS:
-            call = work_of(PEERS[name](problem), row)
-            idle = times_of(call, seconds)
+            work = work_of(PEERS[name](problem), row)
+            idle = [call.milliseconds for call in calls_of(work, seconds)]
             with busy_core():
-                busy = times_of(call, seconds)
+                calls = calls_of(work, seconds)
+            busy = [call.milliseconds for call in calls]
+            kept = [call.milliseconds for call in calls if not call.interrupted]
             yield {
                 "row": row.name,
                 "threads": threads,
                 "peer": name,
                 "idle": statistics.median(idle),
-                "idle_longest": idle[-1],
+                "idle_percentile_99": percentile_99(idle),
+                "idle_longest": max(idle),
                 "median": statistics.median(busy),
-                "percentile_99": statistics.quantiles(busy, n=100, method="inclusive")[98],
-                "longest": busy[-1],
+                "percentile_99": percentile_99(busy),
+                "longest": max(busy),
                 "calls": len(busy),
+                "kept": len(kept),
+                "kept_percentile_99": percentile_99(kept) if len(kept) > 1 else None,
+                "kept_longest": max(kept) if len(kept) > 1 else None,
             }

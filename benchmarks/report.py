@@ -114,10 +114,16 @@ def memory_line(entry: Entry) -> str:
 
 def neighbour_line(e: Entry) -> str:
     idle = e["idle"]
+
+    def times(*keys: str) -> str:
+        ninety_nine, longest = (e[key] / idle for key in keys)
+        return f"99 % within x{ninety_nine:.1f}, at most x{longest:.1f}"
+
+    kept = f", {times('kept_percentile_99', 'kept_longest')}" if e["kept"] > 1 else ""
     return (
-        f"{title(e)}, {e['peer']:<20} idle {duration(idle)} (at most x{e['idle_longest'] / idle:.1f}), "
-        f"beside a busy process x{e['median'] / idle:.2f}, 99 % within x{e['percentile_99'] / idle:.2f}, "
-        f"at most x{e['longest'] / idle:.1f}, of {e['calls']} calls"
+        f"{title(e)}, {e['peer']:<20} idle {duration(idle)}, {times('idle_percentile_99', 'idle_longest')}; "
+        f"beside a busy process x{e['median'] / idle:.1f}, {times('percentile_99', 'longest')}; "
+        f"{e['kept']} of {e['calls']} calls kept their processor{kept}"
     )
 
 

@@ -322,8 +322,11 @@ def test_calls_are_timed_beside_a_busy_neighbour(
     entries = json.loads(path.read_text())["neighbour"]
     assert [entry["peer"] for entry in entries] == ["stpn_swift, NumPy", "stpn_swift, PyTorch"]
     for entry in entries:
-        assert 0 < entry["idle"] <= entry["idle_longest"]
+        assert 0 < entry["idle"] <= entry["idle_percentile_99"] <= entry["idle_longest"]
         assert 0 < entry["median"] <= entry["percentile_99"] <= entry["longest"]
+        assert 0 <= entry["kept"] <= entry["calls"]
+        if entry["kept"] > 1:
+            assert 0 < entry["kept_percentile_99"] <= entry["kept_longest"] <= entry["longest"]
     assert "beside a busy process" in capsys.readouterr().out
 
 

@@ -122,6 +122,33 @@ def test_a_forked_process_computes_the_same() -> None:
     assert result.stdout == "True 0\n"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="threads cannot be tied to processors on this system"
+)
+def test_workers_keep_to_the_processors_of_their_caller() -> None:
+    """Beside the caller's own processor where that leaves enough, and on it where it is the only one."""
+    program = (
+        "import os, numpy as np, stpn_swift\n"
+        "cell = stpn_swift.STPNR(37, 65, seed=0)\n"
+        "cell.threads = 2\n"
+        "x = np.zeros((64, 9, 37), np.float32)\n"
+        "allowed = sorted(os.sched_getaffinity(0))[:2]\n"
+        "def workers():\n"
+        "    tasks = [int(task) for task in os.listdir('/proc/self/task')]\n"
+        "    return [os.sched_getaffinity(task) for task in tasks if task != os.getpid()]\n"
+        "for given in ({allowed[0]}, set(allowed), {allowed[-1]}):\n"
+        "    os.sched_setaffinity(0, given)\n"
+        "    for _ in range(3): cell(x)\n"
+        "    [cores] = [cores for cores in workers() if cores <= given]\n"
+        "    assert len(cores) == 1, cores\n"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def stress(*arguments: str, timeout: float) -> int:
     """The calls that were compared; a deadlock is a TimeoutExpired."""
     program = Path(__file__).with_name("stress.py")
