@@ -36,7 +36,8 @@ static inline cores cores_beside_caller(int32_t needed)
 /* `now` is where the thread was sent before. */
 static inline void send_to_cores(pthread_t thread, cores *now, const cores *wanted)
 {
-    if (CPU_COUNT(wanted) > 0 && !CPU_EQUAL(now, wanted) && pthread_setaffinity_np(thread, sizeof *wanted, wanted) == 0) {
+    if (CPU_COUNT(wanted) > 0 && !CPU_EQUAL(now, wanted) &&
+        pthread_setaffinity_np(thread, sizeof *wanted, wanted) == 0) {
         *now = *wanted;
     }
 }

@@ -59,7 +59,8 @@ static job *new_job(int64_t count, int32_t threads, void *context, void (*body)(
 {
     job *j = malloc(sizeof *j);
     if (j != NULL) {
-        *j = (job){.slots = 1, .threads = threads, .count = count, .context = context, .body = body, .owners = 1};
+        *j = (job){
+            .slots = 1, .threads = threads, .count = count, .context = context, .body = body, .owners = 1};
         pthread_mutex_init(&j->lock, NULL);
         pthread_cond_init(&j->done, NULL);
     }
