@@ -62,12 +62,13 @@ extension FastCell {
     var samplesAtOnce: Int { WholeBlock.count }
     var endsStepBefore: Bool { true }
 
-    /// All where a block's states stay in the cache, else so many that the states in between and the beginnings of the
-    /// segments take about the same room.
+    /// As many as keep a block's states in the cache, in segments of about the same length; but no fewer than make the
+    /// states in between and the beginnings of the segments take the same room.
     func stepsAtOnce(_ T: Int, samples: Int) -> Int {
         let bytes = Double(T) * Double(samples * synapses) * Double(MemoryLayout<Number>.size)
         if bytes <= bytesAtOnce { return T }
-        return min(T, max(8, Int(Double(T).squareRoot().rounded(.up))))
+        let inCache = Double(T) / (bytes / bytesAtOnce).rounded(.up)
+        return min(T, max(8, Int(max(inCache, Double(T).squareRoot()).rounded(.up))))
     }
 
     private var bytesAtOnce: Double { 8 * 1024 * 1024 }
