@@ -5,6 +5,10 @@
 #include <new>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "stpn.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -52,6 +56,19 @@ struct Call {
     }
 };
 
+// XLA's memory is new in every call, and the first write to each page of it is a fault of the system: a training step
+// that writes 60 MB takes a third longer for them. Large pages are few.
+void in_large_pages(void *memory, size_t size)
+{
+#if defined(__linux__)
+    constexpr uintptr_t page = uintptr_t{1} << 21;
+    uintptr_t start = reinterpret_cast<uintptr_t>(memory);
+    uintptr_t first = (start + page - 1) / page * page, last = (start + size) / page * page;
+    if (first < last)
+        madvise(reinterpret_cast<void *>(first), last - first, MADV_HUGEPAGE); // advice, that may be declined
+#endif
+}
+
 std::vector<ffi::AnyBuffer> all(const ffi::RemainingArgs &arguments)
 {
     std::vector<ffi::AnyBuffer> buffers;
@@ -65,6 +82,8 @@ std::vector<ffi::AnyBuffer> all(const ffi::RemainingRets &results)
     std::vector<ffi::AnyBuffer> buffers;
     for (size_t i = 0; i < results.size(); i++)
         buffers.push_back(**results.get<ffi::AnyBuffer>(i));
+    for (ffi::AnyBuffer &buffer : buffers)
+        in_large_pages(buffer.untyped_data(), buffer.size_bytes());
     return buffers;
 }
 
@@ -100,7 +119,9 @@ struct Next {
 
 std::unique_ptr<char[]> allocate(size_t size)
 {
-    return std::unique_ptr<char[]>(new (std::nothrow) char[size]);
+    std::unique_ptr<char[]> memory(new (std::nothrow) char[size]);
+    in_large_pages(memory.get(), size);
+    return memory;
 }
 
 ffi::Error wrong_buffers() { return ffi::Error::InvalidArgument("stpn: other buffers than the cell has"); }
