@@ -254,6 +254,7 @@ $(VENV)/.package: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 $(VENV)/.bench: $(VENV)/.made $(KERNEL) $(PACKAGE_SOURCES)
 	@echo 'installing stpn_swift and what its benchmarks need into $(VENV)'
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[experiments,test,check,bench]'
+	-$(BIN)/python -m stpn_swift.jax.build
 	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 clean: ## remove all that was built; runs/ stays

@@ -19,9 +19,9 @@ import torch
 from . import __doc__ as package_documentation
 from . import memory, neighbour, report
 from .check import WrongResult, check, results
+from .choice import REFERENCE, Peers, all_of, peers_of
 from .limits import Limits, measure_limits, shares
 from .measure import limited, measure
-from .peers import PEERS, REFERENCE, Peer, Peers, peers_of
 from .problem import Arrays, Problem, draw
 from .results import Entry, Results, read_times
 from .rows import EPISODE, ROWS, Row
@@ -76,9 +76,9 @@ def checked_reference(row: Row, problem: Problem, peers: Peers) -> Arrays:
     """What all peers have to compute, in float64, after those were checked that do it without being compiled:
     to compile takes its time, and compiled code is checked in the precision that is timed."""
     with torch.set_grad_enabled(row.trains):
-        reference = results(problem, PEERS[REFERENCE](problem))
+        reference = results(problem, all_of(row)[REFERENCE](problem))
         for name, peer in peers.items():
-            if not name.startswith("compiled"):
+            if "compiled" not in name:
                 check(row, name, "float64", results(problem, peer(problem)), reference)
     return reference
 
@@ -87,7 +87,7 @@ def time_on(
     threads: int, row: Row, problem: Problem, peers: Peers, reference: Arrays, seconds: float
 ) -> list[Entry]:
     """Checks the peers once more, in the row's precision, and times them."""
-    ready: dict[str, Peer] = {}
+    ready = {}
     first: dict[str, float] = {}
     with limited(threads), torch.set_grad_enabled(row.trains):
         for name, peer in peers.items():
@@ -104,9 +104,9 @@ def time_on(
 
 
 def add_shares(row: Row, entries: list[Entry], limits: Limits | None) -> None:
-    """To those that are ours."""
+    """To those that are ours; what a network has beside its cell is not counted."""
     for entry in entries:
-        if limits and entry["peer"].startswith("stpn_swift"):
+        if limits and row.work != "update" and entry["peer"].startswith("stpn_swift"):
             entry.update(shares(row, entry["median"], limits))
 
 
@@ -182,7 +182,8 @@ def main() -> int:
         if not options.untimed:
             status = time_rows(chosen(ROWS), options, found)
         if options.memory:
-            measure_memory([row for row in chosen((*ROWS, EPISODE)) if row.trains], options, found)
+            training_steps = [row for row in chosen((*ROWS, EPISODE)) if row.work == "training step"]
+            measure_memory(training_steps, options, found)
     if options.neighbour:
         measure_neighbour(chosen(neighbour.ROWS), options, found)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .choice import work_of
+from .networks import Network
 from .peers import Peer, as_array
 from .problem import Arrays, Problem
 from .rows import Row
@@ -11,7 +13,7 @@ from .rows import Row
 # Tests/golden/README.md: |a - b| <= tolerance * max(1, largest |b| of the array)
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
-# How many single steps are done before they are compared.
+# How many single steps or updates, which go on from each other, are done before they are compared.
 STEPS = 3
 
 
@@ -19,15 +21,14 @@ class WrongResult(Exception):
     """A peer computes another network than the reference, or computes it too inexactly."""
 
 
-def results(problem: Problem, peer: Peer) -> Arrays:
+def results(problem: Problem, peer: Peer | Network) -> Arrays:
     """What the peer's work gives, the first time that it does it."""
-    if problem.row.work == "training step":
-        given = peer.train()
-    elif problem.row.work == "forward":
-        given = peer.forward()
-    else:
-        for _ in range(STEPS):
-            y, state = peer.step()
+    row = problem.row
+    work = work_of(peer, row)
+    for _ in range(STEPS if row.work in ("single step", "update") else 1):
+        given = work()
+    if row.work == "single step":
+        y, state = given
         given = {"y": y, **state}
     # PyTorch has None for the gradient of what nothing depends on: after one step, of Λ and Γ.
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,16 +20,24 @@ from .problem import Problem
 # Not by an import statement: its types would be checked on machines that have it and be missing on others.
 jax = importlib.import_module("jax")
 jnp = importlib.import_module("jax.numpy")
+kernel = importlib.import_module("stpn_swift.jax")
 jax.config.update("jax_enable_x64", True)  # allows float64; what is float32 stays it
 
 Array = Any
 Tree = dict[str, Array]
 Step = Callable[[Tree, Tree, Array], tuple[Tree, Array]]  # parameters, state, x_t (B,I); state, y (B,H)
+Run = Callable[[Tree, Array], tuple[Array, Tree]]  # parameters, x (B,T,I); y (B,T,H), state
 
 
 def renew_threads() -> None:
     """As many threads from now on as this thread may use cores; arrays that there are are lost."""
     importlib.import_module("jax.extend.backend").clear_backends()
+
+
+def kernel_is_there() -> bool:
+    """Whether `python -m stpn_swift.jax.build` has compiled the custom calls."""
+    there: bool = importlib.import_module("stpn_swift.jax.ffi").available()
+    return there
 
 
 def read(G: Array, v: Array) -> Array:
@@ -123,36 +132,56 @@ def step_from_config(config: dict[str, Any]) -> Step:
     return partial(CELLS[config["cell"]], **options)
 
 
-class JaxPeer:
-    """A loop over time by `jax.lax.scan`; its backward pass keeps what XLA finds it needs of each step."""
+def initial_state(problem: Problem) -> Tree:
+    cell = stpn_swift.cell_from_config(problem.row.config, dtype=str(problem.x.dtype))
+    return {name: jnp.zeros_like(zeros) for name, zeros in cell.initial_state(problem.row.B).items()}
 
-    def __init__(self, problem: Problem, checkpoint: bool = False) -> None:
-        step = step_from_config(problem.row.config)
-        if checkpoint:
-            step = jax.checkpoint(step)
+
+def scanned(problem: Problem, *, checkpoint: bool = False) -> tuple[Step, Run]:
+    """By `jax.lax.scan`, with or without `jax.checkpoint` around every step."""
+    step = step_from_config(problem.row.config)
+    inner = jax.checkpoint(step) if checkpoint else step
+
+    def run(params: Tree, x: Array) -> tuple[Array, Tree]:
+        final, y = jax.lax.scan(partial(inner, params), initial_state(problem), x.swapaxes(0, 1))
+        return y.swapaxes(0, 1), final
+
+    return step, run
+
+
+def by_kernel(problem: Problem, backend: str = "ffi") -> tuple[Step, Run]:
+    """By `stpn_swift.jax`."""
+    dtype = str(problem.x.dtype)
+    cell = kernel.cell_from_config(problem.row.config, key=jax.random.key(0), dtype=dtype, backend=backend)
+
+    def step(params: Tree, state: Tree, x_t: Array) -> tuple[Tree, Array]:
+        y, state = replace(cell, params=params).step(x_t, state)
+        return state, y
+
+    return step, lambda params, x: replace(cell, params=params)(x)
+
+
+class Peer:
+    """A step, and a loop over time, compiled."""
+
+    def __init__(self, problem: Problem, step: Step, run: Run) -> None:
         self.params = {name: jnp.asarray(value) for name, value in problem.params.items()}
         self.x, self.grad_y = jnp.asarray(problem.x), jnp.asarray(problem.grad_y)
-        cell = stpn_swift.cell_from_config(problem.row.config, dtype=str(problem.x.dtype))
-        self.state = {name: jnp.asarray(zeros) for name, zeros in cell.initial_state(problem.row.B).items()}
-        self.x_t = self.x[:, 0]
+        self.x_t, self.state = self.x[:, 0], initial_state(problem)
 
-        def run(params: Tree, x: Array, state: Tree) -> tuple[Array, Tree]:
-            final, y = jax.lax.scan(partial(step, params), state, x.swapaxes(0, 1))
-            return y.swapaxes(0, 1), final
-
-        def run_and_back(params: Tree, x: Array, state: Tree, grad_y: Array) -> tuple[Array, Tree, Tree]:
-            y, back, final = jax.vjp(lambda params: run(params, x, state), params, has_aux=True)
+        def run_and_back(params: Tree, x: Array, grad_y: Array) -> tuple[Array, Tree, Tree]:
+            y, back, final = jax.vjp(lambda params: run(params, x), params, has_aux=True)
             return y, final, back(grad_y)[0]
 
         self._forward, self._train = jax.jit(run), jax.jit(run_and_back)
         self._step = jax.jit(step, donate_argnums=1)
 
     def forward(self) -> dict[str, Any]:
-        y, state = jax.block_until_ready(self._forward(self.params, self.x, self.state))
+        y, state = jax.block_until_ready(self._forward(self.params, self.x))
         return {"y": y, **state}
 
     def train(self) -> dict[str, Any]:
-        y, state, gradients = jax.block_until_ready(self._train(self.params, self.x, self.state, self.grad_y))
+        y, state, gradients = jax.block_until_ready(self._train(self.params, self.x, self.grad_y))
         return {"y": y, **state, **gradients}
 
     def step(self) -> tuple[Any, dict[str, Any]]:
@@ -160,9 +189,30 @@ class JaxPeer:
         return y, self.state
 
 
-class CheckpointedJaxPeer(JaxPeer):
-    """Every step under `jax.checkpoint`: computed again on the way back, which costs less time than to keep
-    it where matrices are large."""
+class JaxPeer(Peer):
+    """The backward pass keeps what XLA finds it needs of each step."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, checkpoint=True)
+        super().__init__(problem, *scanned(problem))
+
+
+class CheckpointedJaxPeer(Peer):
+    """Every step is computed again on the way back, which costs less time than to keep it where matrices are
+    large."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, *scanned(problem, checkpoint=True))
+
+
+class KernelPeer(Peer):
+    """stpn_swift by custom calls of XLA."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, *by_kernel(problem))
+
+
+class CallbackPeer(Peer):
+    """stpn_swift where these are not compiled."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, *by_kernel(problem, "callback"))

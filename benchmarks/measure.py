@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import stpn_swift
 import torch
 
-from .peers import Peer, renew_threads, work_of
+from .choice import work_of
+from .networks import Network
+from .peers import Peer, renew_threads
 from .rows import Row
 
 # Seconds before a peer's turn, for the threads of the one before: those of PyTorch go on spinning for a while
@@ -87,7 +89,7 @@ def undisturbed() -> Iterator[None]:
         gc.enable()
 
 
-def measure(row: Row, peers: dict[str, Peer], seconds: float) -> dict[str, Timing]:
+def measure(row: Row, peers: dict[str, Peer | Network], seconds: float) -> dict[str, Timing]:
     """Times all peers in turn, for so many seconds and MIN_TURNS turns at least."""
     calls = {name: work_of(peer, row) for name, peer in peers.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}

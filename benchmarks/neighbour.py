@@ -15,8 +15,9 @@ from typing import NamedTuple
 import stpn_swift
 import torch
 
+from .choice import work_of
 from .measure import PAUSE, time_call, undisturbed
-from .peers import PEERS, work_of
+from .peers import PEERS
 from .problem import draw
 from .results import Entry
 from .rows import ROLLOUT, SIZES, Row, sequences

@@ -2,14 +2,13 @@
 
 A peer is set up with a problem, in its precision, and then called many times: `forward`, `train` and `step`
 do one piece of work each and return what there is to compare, as arrays of its library. The caller has
-gradients enabled in PyTorch for `train` alone. To add a peer, write its class and its line in PEERS. Peers of
-one family have the same name up to a comma.
+gradients enabled in PyTorch for `train` alone. To add a peer, write its class and its line in PEERS, and in
+NETWORKS of networks.py. Peers of one family have the same name up to a comma.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 
 from . import eager
 from .problem import Array, Problem
-from .rows import Row
 
 # Of torch.compile.
 BACKEND = "inductor"
@@ -37,14 +35,6 @@ class Peer(Protocol):
 
     def step(self) -> tuple[Any, dict[str, Any]]:
         """y and the state after one more step, each with the inputs of the problem's first."""
-
-
-Peers = dict[str, Callable[[Problem], Peer]]
-
-
-def work_of(peer: Peer, row: Row) -> Callable[[], object]:
-    """The call that does the row's work."""
-    return {"training step": peer.train, "forward": peer.forward, "single step": peer.step}[row.work]
 
 
 def as_array(value: Any) -> Array:
@@ -109,6 +99,14 @@ class TorchModulePeer(TorchPeer):
         return self.cell.step(self.x_t, self.state), self.state
 
 
+class CompiledModulePeer(TorchModulePeer):
+    """The module within a function by torch.compile, which sees it as one operator."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.cell.compile(backend=BACKEND, fullgraph=True, dynamic=False)
+
+
 class EagerPeer(TorchPeer):
     def __init__(self, problem: Problem, read: eager.Read = eager.read_by_sum) -> None:
         self.cell = eager.cell_from_config(problem.row.config, read)
@@ -146,45 +144,37 @@ class CompiledSequencePeer(EagerPeer):
 
 
 UNROLLED = "compiled PyTorch, sequence"
+OURS_COMPILED = "stpn_swift, compiled PyTorch"
+OURS_CALLED_BACK = "stpn_swift, JAX, callback"
 CHECKPOINTED = "JAX, checkpoint"
 # The first is the one that the others are compared with.
 PEERS: dict[str, type[Peer]] = {
     "stpn_swift, NumPy": NumPyPeer,
     "stpn_swift, PyTorch": TorchModulePeer,
+    OURS_COMPILED: CompiledModulePeer,
     "eager PyTorch": EagerPeer,
     "eager PyTorch, bmm": EagerBmmPeer,
     "compiled PyTorch, step": CompiledStepPeer,
     UNROLLED: CompiledSequencePeer,
 }
-# Whose float64 results all others have to give: not our own.
-REFERENCE = "eager PyTorch"
 
 JAX = importlib.util.find_spec("jax") is not None
+# Whether the custom calls are compiled, by which it reaches our kernel.
+KERNEL_IN_JAX = False
 if JAX:
     from . import jax_peer
 
-    PEERS |= {"JAX": jax_peer.JaxPeer, CHECKPOINTED: jax_peer.CheckpointedJaxPeer}
+    KERNEL_IN_JAX = jax_peer.kernel_is_there()
+    if KERNEL_IN_JAX:
+        PEERS["stpn_swift, JAX"] = jax_peer.KernelPeer
+    PEERS |= {
+        OURS_CALLED_BACK: jax_peer.CallbackPeer,
+        "JAX": jax_peer.JaxPeer,
+        CHECKPOINTED: jax_peer.CheckpointedJaxPeer,
+    }
 
 
 def renew_threads() -> None:
     """Of JAX, which else keeps as many as it had at first; its arrays are lost."""
     if JAX:
         jax_peer.renew_threads()
-
-
-def by_implementation(name: str) -> Callable[[Problem], Peer]:
-    return lambda problem: NumPyPeer(problem, name)
-
-
-def peers_of(row: Row, without: list[str], unroll: int, implementations: list[str]) -> Peers:
-    """Those for a row that hold none of the texts, UNROLLED for so many steps at most; and, as families of
-    their own, ours by each of the implementations."""
-    unfit = set()
-    if unroll < row.T or row.work == "single step":
-        unfit.add(UNROLLED)
-    if row.work != "training step":
-        unfit.add(CHECKPOINTED)
-    fit: Peers = {name: peer for name, peer in PEERS.items() if name not in unfit}
-    for name in implementations:
-        fit[f"stpn_swift on {name}"] = by_implementation(name)
-    return {name: peer for name, peer in fit.items() if not any(text in name for text in without)}

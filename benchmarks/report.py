@@ -14,7 +14,7 @@ import stpn_swift
 import torch
 
 from .limits import Limits
-from .peers import JAX
+from .peers import JAX, KERNEL_IN_JAX
 from .results import Entry, Results, family
 
 # The load average above which other processes are at work.
@@ -43,6 +43,7 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "torch": torch.__version__,
         "jax": importlib.metadata.version("jax") if JAX else "not installed, left out",
+        "ours in jax": "compiled" if KERNEL_IN_JAX else "not compiled, left out",
         "stpn_swift": stpn_swift.__version__,
     }
 
@@ -85,7 +86,7 @@ def table(entries: list[Entry]) -> str:
         spread = f"({duration(e['first_quartile'])} to {duration(e['third_quartile'])})"
         ratio = e["median"] / entries[0]["median"]
         line = (
-            f"  {e['peer']:<27}{duration(e['median']):>10}  {spread:<26}x{ratio:<8.2f}"
+            f"  {e['peer']:<28}{duration(e['median']):>10}  {spread:<26}x{ratio:<8.2f}"
             f"{e['calls']:>6} calls, first {duration(e['first_result'] * 1e3)}"
         )
         for name in ("multiply_adds", "bandwidth"):
@@ -95,15 +96,29 @@ def table(entries: list[Entry]) -> str:
     return "\n".join(lines)
 
 
+def fastest(entries: list[Entry]) -> list[Entry]:
+    """Of each family, in their order."""
+    families: dict[str, list[Entry]] = {}
+    for entry in entries:
+        families.setdefault(family(entry["peer"]), []).append(entry)
+    return [min(peers, key=lambda entry: float(entry["median"])) for peers in families.values()]
+
+
+def ratio_line(first: Entry, others: list[Entry]) -> str:
+    compared = "".join(f"   {e['peer']} x{e['median'] / first['median']:.2f}" for e in others)
+    return f"{title(first)}: {first['peer']} {duration(first['median'])}{compared}"
+
+
 def ratios(results: Results) -> Iterator[str]:
     """A line for each row: the fastest peer of the first family, and how many times as long the fastest of
-    each other one takes."""
+    each other one takes. For networks the same of each framework by itself."""
     for entries in results.by_row():
-        row, threads = entries[0]["row"], entries[0]["threads"]
-        families = dict.fromkeys(family(entry["peer"]) for entry in entries)
-        first, *others = (best for name in families if (best := results.best(row, name, threads)))
-        compared = "".join(f"   {e['peer']} x{e['median'] / first['median']:.2f}" for e in others)
-        yield f"{title(first)}: {first['peer']} {duration(first['median'])}{compared}"
+        first, *others = fastest(entries)
+        yield ratio_line(first, others)
+        for framework in ("PyTorch", "JAX") if entries[0]["row"].startswith("update") else ():
+            inside = fastest([entry for entry in entries if framework in entry["peer"]])
+            if len(inside) > 1:
+                yield ratio_line(inside[0], inside[1:])
 
 
 def memory_line(entry: Entry) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Work = Literal["training step", "forward", "single step"]
+Work = Literal["training step", "forward", "single step", "update"]
 Dtype = Literal["float32", "float64"]
+Size = tuple[int, int, int, int]  # B, I, H, T
 Config = dict[str, Any]
 
 FORWARD: Config = {"cell": "stpn", "recurrent": False}
@@ -35,7 +36,9 @@ class Row:
     """A piece of work of one of CELLS at one size: B batch, I input_size, H hidden_size, T time steps.
 
     A training step is the forward pass and the backward pass to all parameters; a forward pass alone keeps
-    nothing for one. A single step goes on from the state that the one before it left, as in a rollout.
+    nothing for one. A single step goes on from the state that the one before it left, as in a rollout. An
+    update is a training step of a whole network: the cell, a linear readout of its last activations for as
+    many classes as inputs, cross-entropy, and Adam.
     """
 
     work: Work
@@ -52,15 +55,17 @@ class Row:
         return name if self.dtype == "float32" else f"{name} {self.dtype}"
 
     @property
+    def size(self) -> Size:
+        return self.B, self.I, self.H, self.T
+
+    @property
     def config(self) -> Config:
         return {**CELLS[self.cell], "input_size": self.I, "hidden_size": self.H}
 
     @property
     def trains(self) -> bool:
-        return self.work == "training step"
+        return self.work in ("training step", "update")
 
-
-Size = tuple[int, int, int, int]  # B, I, H, T
 
 # Associative retrieval as published, and larger work of the same kind.
 RETRIEVAL: Size = (128, 37, 11, 9)
@@ -70,6 +75,10 @@ LARGE: tuple[Size, ...] = ((32, 128, 256, 32), (8, 256, 1024, 8))
 PONG: tuple[Size, ...] = tuple((B, 2592, 64, T) for B in (1, 16) for T in (1, 20))
 FEEDFORWARD = SIZES[2:]
 IN_FLOAT64 = SIZES[1:3]
+# So small that a call is all there is to measure.
+CALL: Size = (1, 2, 3, 2)
+# Of whole networks: associative retrieval, and the maze's recurrent cell on a quarter of an episode.
+NETWORKS = (RETRIEVAL, (512, 17, 55, 50))
 # The hidden sizes of the paper's maze, where I is 17.
 MAZE = {
     "STPNR pre": 55,
@@ -106,6 +115,8 @@ ROWS = (
     # The models of the maze on a quarter of an episode. PyTorch keeps every F for the backward pass: up to 7
     # GB in the float64 check.
     *(Row("training step", cell, 512, 17, H, 50) for cell, H in MAZE.items()),
+    *sequences("STPNR pre", (CALL,)),
+    *(Row("update", "STPNR pre", *size) for size in NETWORKS),
 )
 # Whose memory is measured beside that of the training steps above: the maze's whole episode.
 EPISODE = Row("training step", "STPNR pre", 512, 17, 55, 200)

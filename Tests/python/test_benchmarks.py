@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,8 +37,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setattr(module, "measure_limits", lambda threads: limits(threads, 1e11, 1e10))
     peers = part("peers")
     monkeypatch.setattr(peers, "BACKEND", "eager")
-    for name in ("JAX", "JAX, checkpoint"):
-        monkeypatch.delitem(peers.PEERS, name, raising=False)
+    for table in (peers.PEERS, part("networks").NETWORKS):
+        for name in [name for name in table if "JAX" in name]:
+            monkeypatch.delitem(table, name)
     measure = part("measure")
     monkeypatch.setattr(measure, "MIN_TURNS", 2)
     monkeypatch.setattr(measure, "PAUSE", 0)
@@ -92,6 +94,28 @@ def test_all_peers_compute_the_same_with_every_cell(
     assert run(command, monkeypatch) == 0
 
 
+def test_networks_learn_the_same(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    networks = part("networks")
+    assert networks.NETWORKS.keys() == part("peers").PEERS.keys()
+    set_rows(monkeypatch, ("update", "STPNR pre", 3, 5, 7, 4), ("update", "STPNF pre", 3, 5, 7, 4, "float64"))
+    assert run(command, monkeypatch) == 0
+    output = capsys.readouterr().out
+    assert output.count("threads 1: stpn_swift, NumPy") == 2
+    assert output.count("threads 1: stpn_swift, ") == 4  # again within PyTorch
+
+    class FasterNetwork(networks.NumPyNetwork):  # type: ignore[misc, name-defined]
+        def update(self) -> dict[str, Any]:
+            self.optimizer.lr = 1.01e-3
+            results: dict[str, Any] = super().update()
+            return results
+
+    monkeypatch.setitem(networks.NETWORKS, "faster", FasterNetwork)
+    assert run(command, monkeypatch) == 1
+    assert "faster, float64: loss is off by" in capsys.readouterr().err
+
+
 def test_wrong_results_are_not_timed(
     command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -129,6 +153,7 @@ def test_results_are_reported_written_and_compared(
     assert {e["peer"] for e in written["results"] if "bandwidth" in e} == {
         "stpn_swift, NumPy",
         "stpn_swift, PyTorch",
+        "stpn_swift, compiled PyTorch",
     }
     assert written["limits"] == [{"threads": 1, "multiply_adds": 1e11, "bytes_read": 1e10}]
     assert {"machine", "cores", "torch", "jax", "stpn_swift", "implementation"} <= written.keys()
@@ -146,7 +171,12 @@ def test_rows_and_peers_can_be_left_out(
     assert run(command, monkeypatch, "--only", "forward", "--without", "bmm", "NumPy", "--unroll", "0") == 0
     lines = capsys.readouterr().out.splitlines()
     measured = [line.split("  ")[1] for line in lines if " calls" in line]
-    assert measured == ["stpn_swift, PyTorch", "eager PyTorch", "compiled PyTorch, step"]
+    assert measured == [
+        "stpn_swift, PyTorch",
+        "stpn_swift, compiled PyTorch",
+        "eager PyTorch",
+        "compiled PyTorch, step",
+    ]
     assert run(command, monkeypatch, "--only", "no such row") == 2
 
 
@@ -191,6 +221,7 @@ def test_steps_other_precisions_and_sequences_of_one_step_are_checked_too(
             ],
         ),
         ("CheckpointedJaxPeer", [("training step", "STPNR pre", 3, 5, 7, 4)]),
+        ("CallbackPeer", [("training step", "STPNR pre", 3, 5, 7, 4), ("single step", "HebbFF", 2, 3, 1, 1)]),
     ],
 )
 def test_jax_computes_the_same(
@@ -199,6 +230,16 @@ def test_jax_computes_the_same(
     pytest.importorskip("jax", reason="JAX is not installed: pip install '.[bench]'")
     monkeypatch.setitem(part("peers").PEERS, "JAX", getattr(part("jax_peer"), name))
     set_rows(monkeypatch, *rows)
+    assert run(command, monkeypatch, "--without", "stpn_swift", "PyTorch") == 0
+
+
+def test_networks_in_jax_learn_the_same(command: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed: pip install '.[bench]'")
+    by_callback = partial(part("jax_peer").by_kernel, backend="callback")
+    for name, cell in (("JAX", part("jax_peer").scanned), ("ours in JAX", by_callback)):
+        network = partial(part("jax_network").JaxNetwork, cell)
+        monkeypatch.setitem(part("networks").NETWORKS, name, network)
+    set_rows(monkeypatch, ("update", "STPNR pre", 3, 5, 7, 4))
     assert run(command, monkeypatch, "--without", "stpn_swift", "PyTorch") == 0
 
 
