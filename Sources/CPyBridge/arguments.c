@@ -132,26 +132,42 @@ static int is_negative_view(PyObject *object)
     return is_negative;
 }
 
+static int take_device(PyObject *object, Label label, Element element, int *type)
+{
+    PyObject *device = PyObject_CallMethod(object, "__dlpack_device__", NULL);
+    if (!device)
+        return refuse_exporter(object, label, element);
+    int number, is_pair = PyTuple_Check(device) && PyArg_ParseTuple(device, "ii", type, &number);
+    if (!is_pair && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
+        char text[TEXT_SIZE];
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError, "%s: expected an array whose __dlpack_device__() is two integers, got %R",
+                     label_text(label, text), device);
+    }
+    Py_DECREF(device);
+    return is_pair ? 0 : -1;
+}
+
 /* The NumPy array on the memory of an object that has DLPack but no buffer, as tensors of PyTorch. */
 static PyObject *array_of_dlpack(PyObject *object, Label label, Element element)
 {
     enum { CPU = 1 };
     char text[TEXT_SIZE];
-    PyObject *device = PyObject_CallMethod(object, "__dlpack_device__", NULL);
-    int type = CPU, number, known = device && PyArg_ParseTuple(device, "ii", &type, &number);
-    Py_XDECREF(device);
-    if (known && type != CPU) {
+    int type;
+    if (take_device(object, label, element, &type) < 0)
+        return NULL;
+    if (type != CPU) {
         PyErr_Format(PyExc_ValueError, "%s: expected an array on the CPU, got one on DLPack's device type %d",
                      label_text(label, text), type);
         return NULL;
     }
-    if (known && is_negative_view(object)) {
+    if (is_negative_view(object)) {
         PyErr_Format(PyExc_ValueError,
                      "%s: expected a tensor in its own memory, got a negative view: call resolve_neg()",
                      label_text(label, text));
         return NULL;
     }
-    PyObject *numpy = known ? PyImport_ImportModule("numpy") : NULL;
+    PyObject *numpy = PyImport_ImportModule("numpy");
     PyObject *array = numpy ? PyObject_CallMethod(numpy, "from_dlpack", "O", object) : NULL;
     Py_XDECREF(numpy);
     if (!array)

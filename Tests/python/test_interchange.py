@@ -1,5 +1,6 @@
 """Arrays of other frameworks as inputs, and parameters on their way from each framework to each other."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ B, T, I, H = 3, 5, 4, 3  # noqa: E741
 
 
 class OnDevice:
-    """What a tensor on another device tells."""
+    """What a tensor on another device tells, or who tells nonsense."""
 
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0
+    def __init__(self, device: Any = (2, 0)) -> None:
+        self.device = device
+
+    def __dlpack_device__(self) -> Any:
+        return self.device
 
     def __dlpack__(self, **_: Any) -> Any:
         raise AssertionError("the memory was asked for")
@@ -45,6 +49,8 @@ def test_tensors_of_pytorch_are_inputs(variant: str) -> None:
 def test_a_tensor_is_a_state_in_place() -> None:
     """No copy is made: the tensor itself is written to."""
     torch = pytest.importorskip("torch")
+    if np.lib.NumpyVersion(np.__version__) < "2.2.0":
+        pytest.skip("NumPy before 2.2 has DLPack for reading alone")
     cell = make("stpnr", I, H, dtype="float32")
     expected = cell.initial_state(B)
     tensors: Any = {name: torch.from_numpy(array.copy()) for name, array in expected.items()}
@@ -74,6 +80,13 @@ def test_a_negative_view_is_refused() -> None:
     jax = pytest.importorskip("stpn_swift.jax")
     with pytest.raises(ValueError, match=r"^x: .* a negative view: call resolve_neg\(\)$"):
         jax.STPNR(I, H, key=jax_key.key(0), dtype="float32")(x)
+
+
+@pytest.mark.parametrize("device", [None, 1, [1, 0], (1,), ("cpu", 0), (2**40, 0)])
+def test_a_device_is_two_integers(device: Any) -> None:
+    message = f"x: expected an array whose __dlpack_device__() is two integers, got {device!r}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        make("stpnr", I, H)(OnDevice(device))  # type: ignore[call-overload]
 
 
 def test_tensors_that_cannot_be_read() -> None:

@@ -322,7 +322,25 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "no dict": (lambda c, x: c(x, [x]), TypeError, "state: expected a dict of arrays, got list"),
     "resets": (lambda c, x: c(x, None, x[..., 0]), TypeError, "resets: expected bool or uint8, got float64"),
-    "params": (lambda c, x: c.with_params({}), ValueError, "params: expected the entries"),
+    "params": (lambda c, x: c.with_params({}), ValueError, r"params: expected the entries .*, got \(\)"),
+    "emptied": (
+        lambda c, x: replace(c, params={})(x),
+        ValueError,
+        r"params: expected the entries .*, got \(\)",
+    ),
+    "taken": (lambda c, x: replace(c, params=None).initial_state(2), TypeError, "params: .*, got NoneType"),
+    "None": (
+        lambda c, x: c.with_params({"weight": None}),
+        TypeError,
+        r"params\['weight'\]: expected an array, got NoneType",
+    ),
+    "threads": (lambda c, x: replace(c, threads=-1)(x), ValueError, "threads: expected 0 or more.*, got -1"),
+    "many": (
+        lambda c, x: replace(c, threads=2**40)(x),
+        ValueError,
+        "threads: .*in 32 bits, got 1099511627776",
+    ),
+    "half": (lambda c, x: replace(c, threads=1.5)(x), TypeError, "threads: expected an integer, got float"),
     "backend": (lambda c, x: replace(c, backend="gpu")(x), ValueError, "backend: expected one of"),
     "option": (lambda c, x: stpn_jax.STPNR(2, 3, key=None, clmp=1), TypeError, "clmp: expected"),
 }

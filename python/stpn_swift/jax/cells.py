@@ -1,8 +1,9 @@
 """Cells as pytrees: parameters that are leaves, and options that are not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import index
 from typing import Any, Literal, Unpack, cast, overload
 
 import jax
@@ -87,10 +88,7 @@ class Cell:
             There are others than the cell's, or one is of another shape; or they are float64, for which JAX
             is not configured.
         """
-        if not isinstance(params, Mapping):
-            raise TypeError(f"params: expected a dict of arrays, got {type(params).__name__}")
-        first = next(iter(params.values()), np.float32(0))
-        kernel = Spec(self.options, _dtype_of("params", first)).kernel
+        kernel = _spec_of(self.options, params).kernel
         shapes = {name: shape for name, shape, *_ in kernel.parameters}
         taken = _take_dict("params", params, shapes, kernel.dtype)
         return replace(self, params={name: jnp.array(array) for name, array in taken.items()})
@@ -192,7 +190,8 @@ class Cell:
             y, final, used = equations.sequence(self.config, params, x, state, resets)
         else:
             given = {"state": state is not None, "resets": resets is not None, "energy": energy}
-            call = Call(spec, backend, **given, threads=self.threads, implementation=self.implementation)
+            threads = _check_threads(self.threads)
+            call = Call(spec, backend, **given, threads=threads, implementation=self.implementation)
             inputs = [x, *params.values(), *(state or {}).values(), *([] if resets is None else [resets])]
             y, *rest = primitives.sequence(call, inputs)
             final, used = dict(zip(call.states, rest, strict=False)), rest[-1]
@@ -206,7 +205,7 @@ class Cell:
 
     def _spec(self) -> Spec:
         """By the dtype that the parameters have now."""
-        return Spec(self.options, _dtype_of("params", next(iter(self.params.values()))))
+        return _spec_of(self.options, self.params)
 
 
 def _backend(backend: str) -> Literal["ffi", "callback", "scan"]:
@@ -228,18 +227,38 @@ def _batch_of_one(array: Any) -> Any:
     return array[None] if hasattr(array, "dtype") else array
 
 
-def _dtype_of(name: str, array: ArrayLike) -> str:
-    dtype = np.result_type(array).name if not hasattr(array, "dtype") else str(array.dtype).split(".")[-1]
+def _spec_of(options: tuple[tuple[str, Any], ...], params: Inputs) -> Spec:
+    """By the dtype of the first parameter; refuses what is no dict of the cell's parameters."""
+    _check_dict("params", params)
+    entry, first = next(iter(params.items()), ("", np.float32(0)))
+    dtype = _dtype_of(f"params['{entry}']", first)
     if dtype not in ("float32", "float64"):
-        raise TypeError(f"{name}: expected float32 or float64, got {dtype}")
-    return dtype
+        raise TypeError(f"params['{entry}']: expected float32 or float64, got {dtype}")
+    spec = Spec(options, dtype)
+    _check_entries("params", params, [name for name, *_ in spec.kernel.parameters])
+    return spec
+
+
+def _check_threads(threads: int) -> int:
+    """As the kernel does, before anything is compiled."""
+    try:
+        count = index(threads)
+    except TypeError:
+        raise TypeError(f"threads: expected an integer, got {type(threads).__name__}") from None
+    if not 0 <= count < 2**31:
+        raise ValueError(f"threads: expected 0 or more, in 32 bits, got {count}")
+    return count
+
+
+def _dtype_of(name: str, array: ArrayLike) -> str:
+    if not hasattr(array, "dtype"):
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
+    return str(array.dtype).split(".")[-1]
 
 
 def _take(name: str, array: ArrayLike, shape: tuple[int, ...], *dtypes: str) -> Array:
     """An array of JAX."""
-    if not hasattr(array, "dtype"):
-        raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
-    dtype = str(array.dtype).split(".")[-1]
+    dtype = _dtype_of(name, array)
     if dtype not in dtypes:
         raise TypeError(f"{name}: expected {' or '.join(dtypes)}, got {dtype}")
     if jnp.shape(array) != shape:
@@ -267,13 +286,21 @@ def _check_precision(name: str, dtype: str) -> None:
 
 def _take_dict(name: str, arrays: Inputs, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> Arrays:
     """In the order of the shapes."""
-    if not isinstance(arrays, Mapping):
-        raise TypeError(f"{name}: expected a dict of arrays, got {type(arrays).__name__}")
-    if arrays.keys() != shapes.keys():
-        raise ValueError(f"{name}: expected the entries {(*shapes,)}, got {(*arrays,)}")
+    _check_dict(name, arrays)
+    _check_entries(name, arrays, shapes)
     return {
         entry: _take(f"{name}['{entry}']", arrays[entry], shape, dtype) for entry, shape in shapes.items()
     }
+
+
+def _check_dict(name: str, arrays: Inputs) -> None:
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"{name}: expected a dict of arrays, got {type(arrays).__name__}")
+
+
+def _check_entries(name: str, arrays: Inputs, expected: Iterable[str]) -> None:
+    if arrays.keys() != {*expected}:
+        raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*arrays,)}")
 
 
 def _make(
