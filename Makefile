@@ -76,7 +76,7 @@ docs: $(VENV)/.package ## the reference of the Python package from its docstring
 	$(BIN)/pdoc --docformat numpy --output-directory $(BUILD)/docs \
 		stpn_swift stpn_swift.torch stpn_swift.jax stpn_swift.autograd stpn_swift.experiments
 
-$(BUILD)/limits $(BUILD)/adjoint_loop: $(BUILD)/%: benchmarks/%.c
+$(BUILD)/limits $(BUILD)/adjoint_loop: $(BUILD)/%: benchmarks/%.c benchmarks/vectors.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -march=native $(WARNINGS) -pthread $< -o $@
 

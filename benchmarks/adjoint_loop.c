@@ -2,19 +2,10 @@
  * STPNRowAdjoint.swift) in C, on numbers that the first cache holds: what bounds it there. It is timed whole, and
  * with some of its stores left out, which then computes something else; every line is nanoseconds for a vector of
  * synapses of a sample, and the share of what the multipliers could do in that time. */
+#include "vectors.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-#if defined(__AVX512F__)
-enum { WIDTH = 64 };
-#elif defined(__AVX__)
-enum { WIDTH = 32 };
-#else
-enum { WIDTH = 16 };
-#endif
-
-typedef float floats __attribute__((vector_size(WIDTH)));
 
 enum { LANES = WIDTH / sizeof(float) };
 /* Samples that share a load of the parameters; neurons; vectors of a row. */
@@ -109,13 +100,6 @@ static void fill(void *array, size_t bytes)
 {
     for (size_t i = 0; i < bytes / sizeof(float); i++)
         ((float *)array)[i] = 1e-3f * (float)(i % 7);
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Of a call, in the fastest try. */

@@ -1,21 +1,13 @@
 /* limits.c: what the processor and its memory can do on some threads, as `limits THREADS` prints it on a line: fused
  * multiply-adds of float32, and bytes read from memory, a second. The best of some tries, as it is a limit. */
+#include "vectors.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#if defined(__AVX512F__)
-enum { WIDTH = 64 };
-#elif defined(__AVX__)
-enum { WIDTH = 32 };
-#else
-enum { WIDTH = 16 };
-#endif
-
-typedef float floats __attribute__((vector_size(WIDTH)));
 typedef uint64_t words __attribute__((vector_size(WIDTH)));
 
 /* As many as hide the latency of an operation, and fit into the registers. */
@@ -69,13 +61,6 @@ static void *read_bytes(void *argument)
         sum[0] += sum[i];
     part->result = (double)sum[0][0];
     return NULL;
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Seconds of the fastest try, all threads at once. */
