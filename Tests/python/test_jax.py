@@ -342,6 +342,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "half": (lambda c, x: replace(c, threads=1.5)(x), TypeError, "threads: expected an integer, got float"),
     "backend": (lambda c, x: replace(c, backend="gpu")(x), ValueError, "backend: expected one of"),
+    "config": (
+        lambda c, x: stpn_jax.cell_from_config({**c.config, "backend": "scan"}, key=jax.random.key(0)),
+        TypeError,
+        "config: expected options of the cell, got 'backend'",
+    ),
     "option": (lambda c, x: stpn_jax.STPNR(2, 3, key=None, clmp=1), TypeError, "clmp: expected"),
 }
 

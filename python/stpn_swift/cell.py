@@ -202,7 +202,7 @@ class Cell:
             memory = self._spare.pop()
         except IndexError:
             memory = None
-        return memory if memory is not None and memory.nbytes == size else _aligned(size)
+        return memory if memory is not None and memory.nbytes == size else aligned(size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_spare": deque(maxlen=1)}
@@ -360,7 +360,7 @@ class Cell:
         return f"{type(self).__name__}({', '.join(named)})"
 
 
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
     """Memory of so many bytes that begins with a line of the cache, which spares each vector of a tape's rows
     a load from two."""
     memory = np.empty(size + 63, np.uint8)

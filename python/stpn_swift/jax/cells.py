@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
-from typing import Any, Literal, Unpack, cast, overload
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 import jax
 import jax.numpy as jnp
@@ -303,14 +303,40 @@ def _check_entries(name: str, arrays: Inputs, expected: Iterable[str]) -> None:
         raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*arrays,)}")
 
 
+class CellOptions(TypedDict, total=False):
+    """The options that all cells share: the dtype of the parameters, "float32", "float64", or None for the
+    default of JAX; and the backend, which `Cell` describes."""
+
+    dtype: DTypeLike | None
+    backend: Backend
+
+
+class STPNOptions(cells.STPNOptions, CellOptions, total=False):
+    """The options of `STPNR` and `STPNF`."""
+
+
+class HebbFFOptions(cells.HebbFFOptions, CellOptions, total=False):
+    """The options of `HebbFF`."""
+
+
+class FastWeightsOptions(cells.FastWeightsOptions, CellOptions, total=False):
+    """The options of `FastWeights`."""
+
+
+class ModulatedOptions(cells.ModulatedOptions, CellOptions, total=False):
+    """The options of `Modulated`."""
+
+
 def _make(
     numpy_class: type[numpy_cell.Cell],
     input_size: int,
     hidden_size: int,
     key: Array,
-    dtype: DTypeLike | None,
-    backend: Backend,
-    options: Mapping[str, Any],
+    /,
+    *,
+    dtype: DTypeLike | None = None,
+    backend: Backend = "auto",
+    **options: Any,
 ) -> Cell:
     """A cell with parameters drawn from the distributions of docs/cells.md."""
     _backend(backend)
@@ -328,96 +354,46 @@ def _make(
 
 
 def STPN(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    recurrent: bool = True,
-    **options: Unpack[cells.STPNOptions],
+    input_size: int, hidden_size: int, *, key: Array, recurrent: bool = True, **options: Unpack[STPNOptions]
 ) -> Cell:
     """Short-term plasticity neurons; `stpn_swift.STPN` describes sizes, options, parameters, states and
-    errors.
-
-    `key` draws the parameters, in `dtype`: "float32", "float64", or None for the default of JAX. `Cell`
-    describes `backend`.
-    """
-    every = {"recurrent": recurrent, **options}
-    return _make(cells.STPN, input_size, hidden_size, key, dtype, backend, every)
+    errors, `CellOptions` the options of every cell. `key` draws the parameters."""
+    return _make(cells.STPN, input_size, hidden_size, key, recurrent=recurrent, **options)
 
 
-def STPNR(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    **options: Unpack[cells.STPNOptions],
-) -> Cell:
+def STPNR(input_size: int, hidden_size: int, *, key: Array, **options: Unpack[STPNOptions]) -> Cell:
     """Recurrent short-term plasticity neurons, `STPN` with recurrent=True."""
-    return _make(cells.STPNR, input_size, hidden_size, key, dtype, backend, options)
+    return _make(cells.STPNR, input_size, hidden_size, key, **options)
 
 
-def STPNF(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    **options: Unpack[cells.STPNOptions],
-) -> Cell:
+def STPNF(input_size: int, hidden_size: int, *, key: Array, **options: Unpack[STPNOptions]) -> Cell:
     """Feed-forward short-term plasticity neurons, `STPN` with recurrent=False."""
-    return _make(cells.STPNF, input_size, hidden_size, key, dtype, backend, options)
+    return _make(cells.STPNF, input_size, hidden_size, key, **options)
 
 
-def HebbFF(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    **options: Unpack[cells.HebbFFOptions],
-) -> Cell:
+def HebbFF(input_size: int, hidden_size: int, *, key: Array, **options: Unpack[HebbFFOptions]) -> Cell:
     """HebbFF; `stpn_swift.HebbFF` describes it, and `STPN` the arguments beside its options."""
-    return _make(cells.HebbFF, input_size, hidden_size, key, dtype, backend, options)
+    return _make(cells.HebbFF, input_size, hidden_size, key, **options)
 
 
 def FastWeights(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    **options: Unpack[cells.FastWeightsOptions],
+    input_size: int, hidden_size: int, *, key: Array, **options: Unpack[FastWeightsOptions]
 ) -> Cell:
     """Fast weights; `stpn_swift.FastWeights` describes them, and `STPN` the arguments beside its options."""
-    return _make(cells.FastWeights, input_size, hidden_size, key, dtype, backend, options)
+    return _make(cells.FastWeights, input_size, hidden_size, key, **options)
 
 
-def Modulated(
-    input_size: int,
-    hidden_size: int,
-    *,
-    key: Array,
-    dtype: DTypeLike | None = None,
-    backend: Backend = "auto",
-    **options: Unpack[cells.ModulatedOptions],
-) -> Cell:
+def Modulated(input_size: int, hidden_size: int, *, key: Array, **options: Unpack[ModulatedOptions]) -> Cell:
     """Modulated plasticity; `stpn_swift.Modulated` describes it, and `STPN` the arguments beside its
     options."""
-    return _make(cells.Modulated, input_size, hidden_size, key, dtype, backend, options)
+    return _make(cells.Modulated, input_size, hidden_size, key, **options)
 
 
-def cell_from_config(
-    config: Mapping[str, Any], *, key: Array, dtype: DTypeLike | None = None, backend: Backend = "auto"
-) -> Cell:
+def cell_from_config(config: Mapping[str, Any], *, key: Array, **options: Unpack[CellOptions]) -> Cell:
     """The cell that a config describes; `stpn_swift.cell_from_config` describes configs and errors, and
     `STPN` the other arguments."""
     numpy_class, arguments = cells.read_config(config)
+    if "backend" in arguments:
+        raise TypeError("config: expected options of the cell, got 'backend', which is an argument beside it")
     sizes = arguments.pop("input_size"), arguments.pop("hidden_size")
-    return _make(numpy_class, *sizes, key, dtype, backend, arguments)
+    return _make(numpy_class, *sizes, key, **arguments, **options)

@@ -1,26 +1,21 @@
 """A cell's passes as functions of JAX, by a custom call of XLA or by a callback; no transformation but jit
-knows them.
+knows them. Arrays are in rows, as those of passes.py."""
 
-Arrays are in one row: x, the parameters, the state and the resets, as far as they are given; y, the final
-state, the energy and the tape, as far as they are wanted.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernel
+from ..passes import Passes
 from . import ffi
 
 Array = jax.Array
 Shape = jax.ShapeDtypeStruct
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,12 +48,23 @@ class Call:
     implementation: str | None
 
     @cached_property
-    def params(self) -> list[str]:
-        return [name for name, *_ in self.spec.kernel.parameters]
+    def passes(self) -> Passes:
+        return Passes(
+            self.spec.kernel,
+            state=self.state,
+            resets=self.resets,
+            energy=self.energy,
+            threads=self.threads,
+            implementation=self.implementation,
+        )
 
-    @cached_property
+    @property
+    def params(self) -> list[str]:
+        return self.passes.params
+
+    @property
     def states(self) -> list[str]:
-        return [name for name, *_ in self.spec.kernel.states]
+        return self.passes.states
 
     @property
     def differentiable(self) -> int:
@@ -67,11 +73,9 @@ class Call:
 
     def shapes(self, batch: int, time: int, tape: bool) -> list[Shape]:
         """Of the outputs."""
-        spec, kernel = self.spec, self.spec.kernel
-        y = Shape((batch, time, dict(spec.options)["hidden_size"]), spec.dtype)
-        states = [Shape(shape, spec.dtype) for shape in kernel.state_shapes(batch).values()]
-        bytes_of_tape = kernel.tape_size(batch, time, self.implementation)  # refuses unknown implementations
-        return [y, *states, *[y] * self.energy, *[Shape((bytes_of_tape,), np.uint8)] * tape]
+        bytes_of_tape = self.passes.tape_size(batch, time)  # refuses unknown implementations
+        outputs = [Shape(shape, self.spec.dtype) for shape in self.passes.output_shapes(batch, time)]
+        return [*outputs, *[Shape((bytes_of_tape,), np.uint8)] * tape]
 
     def attributes(self, batch: int, time: int) -> dict[str, NDArray[np.int64]]:
         """Of a custom call."""
@@ -93,17 +97,7 @@ def forward(call: Call, tape: bool, x: Array, *others: Array) -> list[Array]:
         return list(compute(x, *others, present=present, **call.attributes(B, T)))
 
     def run(*inputs: Any) -> list[NDArray[Any]]:
-        row = iter([np.asarray(one) for one in inputs])
-        x, params = next(row), _named(call.params, row)
-        state = _named(call.states, row) if call.state else None
-        resets = next(row) if call.resets else None
-        outputs = [np.empty(shape.shape, shape.dtype) for shape in shapes]
-        row = iter(outputs)
-        y, final = next(row), _named(call.states, row)
-        energy, memory = next(row) if call.energy else None, next(row) if tape else None
-        how = call.threads, call.implementation
-        call.spec.kernel.forward(y, final, energy, x, params, state, resets, memory, *how)
-        return outputs
+        return call.passes.forward(map(np.asarray, inputs), tape=tape)
 
     return list(jax.pure_callback(run, shapes, x, *others))
 
@@ -126,25 +120,8 @@ def backward(
         return list(compute(tape, *grads, **masks, **call.attributes(*sizes)))
 
     def run(tape: Any, *grads: Any) -> list[NDArray[Any]]:
-        outputs = [np.empty(shape.shape, shape.dtype) for shape in shapes]
-        row = _spread(map(np.asarray, grads), given)
-        grad_y, grad_final = next(row), _named(call.states, row)
-        row = _spread(outputs, wanted)
-        grad_x, grad_params = next(row), _named(call.params, row)
-        grad_state = _named(call.states, row) if call.state else None
-        how = *sizes, call.threads, call.implementation
-        call.spec.kernel.backward(grad_x, grad_params, grad_state, grad_y, grad_final, np.asarray(tape), *how)
-        return outputs
+        row = map(np.asarray, grads)
+        spread = [next(row) if one else None for one in given]
+        return call.passes.backward(np.asarray(tape), *sizes, spread, wanted)
 
     return list(jax.pure_callback(run, shapes, tape, *grads))
-
-
-def _named(names: list[str], arrays: Iterator[T]) -> dict[str, T]:
-    """By name, the next of the arrays."""
-    return dict(zip(names, islice(arrays, len(names)), strict=True))
-
-
-def _spread(arrays: Iterable[T], there: tuple[bool, ...]) -> Iterator[T | None]:
-    """The arrays, and None where there is none."""
-    row = iter(arrays)
-    return (next(row) if one else None for one in there)
