@@ -257,6 +257,52 @@ def test_threads_and_implementation(cell: Any, data: dict[str, Any]) -> None:
     close(plain(data["x"]), cell(data["x"]))
 
 
+# Export
+
+
+@pytest.mark.parametrize("way", ["ffi", "scan"], indirect=True)
+def test_a_program_for_any_batch_and_time(cell: Any, data: dict[str, Any]) -> None:
+    """As docs/jax.md says; with a state and resets, and from zeros."""
+    export: Any = pytest.importorskip("jax.export")
+    b, t = export.symbolic_shape("b, t")
+    symbols = {
+        name: jax.ShapeDtypeStruct((b, *array.shape[1:]), array.dtype)
+        for name, array in cell.initial_state(1).items()
+    }
+    inputs = (
+        jax.ShapeDtypeStruct((b, t, I), np.float64),
+        symbols,
+        jax.ShapeDtypeStruct((b, t), data["resets"].dtype),
+    )
+    ours = [export.DisabledSafetyCheck.custom_call(ffi.FORWARD)]
+
+    def run(*inputs: Any) -> Any:
+        return cell(*inputs, energy=True)
+
+    for count in (1, 3):
+        program = export.export(jax.jit(run), disabled_checks=ours)(*inputs[:count])
+        for batch, time in ((4, T), (2, 3), (1, 1)):
+            state = {name: array[:batch] for name, array in data["state"].items()}
+            actual = data["x"][:batch, :time], state, data["resets"][:batch, :time]
+            close(program.call(*actual[:count]), run(*actual[:count]))
+
+
+def test_symbols_that_the_kernel_does_not_take(library: None) -> None:
+    export: Any = pytest.importorskip("jax.export")
+    x = jax.ShapeDtypeStruct((*export.symbolic_shape("b, t"), I), np.float64)
+    called_back, cell, slow = (in_jax(make("stpnr", I, H), way) for way in ("callback", "ffi", "scan"))
+
+    def gradient(x: Any) -> Any:
+        return jax.grad(loss, 1)(cell, x)
+
+    for function in (called_back, gradient):
+        with pytest.raises(ValueError, match=r'x: expected .* numbers, got \(b, t\)\. .*backend="scan"'):
+            export.export(jax.jit(lambda x, function=function: function(x)))(x)
+    program = export.export(jax.jit(lambda x: jax.grad(loss, 1)(slow, x)))(x)
+    ones = np.ones((2, 3, I))
+    close(program.call(ones), gradient(ones))
+
+
 # Cells as pytrees
 
 

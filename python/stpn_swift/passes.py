@@ -43,7 +43,7 @@ class Passes:
     def output_shapes(self, batch: int, time: int) -> list[Shape]:
         """Without the tape's."""
         y = batch, time, self._kernel.config["hidden_size"]
-        return [y, *self._kernel.state_shapes(batch).values(), *[y] * self._energy]
+        return [y, *((batch, *shape) for _, shape, *_ in self._kernel.states), *[y] * self._energy]
 
     def tape_size(self, batch: int, time: int) -> int:
         """In bytes; refuses unknown implementations."""

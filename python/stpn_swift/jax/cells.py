@@ -9,10 +9,11 @@ from typing import Any, Literal, TypedDict, Unpack, cast, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 from jax.typing import ArrayLike, DTypeLike
 
+from .. import _kernel, cells
 from .. import cell as numpy_cell
-from .. import cells
 from . import equations, ffi, primitives
 from .kernel import Array, Call, Spec
 
@@ -99,7 +100,7 @@ class Cell:
         kernel = self._spec().kernel
         shapes = {name: shape for name, shape, *_ in kernel.states}
         if batch is not None:
-            shapes = kernel.state_shapes(batch)
+            shapes = _state_shapes(kernel, batch)
         return {name: jnp.zeros(shape, kernel.dtype) for name, shape in shapes.items()}
 
     @overload
@@ -180,7 +181,7 @@ class Cell:
         parameters = {name: shape for name, shape, *_ in kernel.parameters}
         params = _take_dict("params", self.params, parameters, dtype)
         if state is not None:
-            state = _take_dict("state", state, kernel.state_shapes(B), dtype)
+            state = _take_dict("state", state, _state_shapes(kernel, B), dtype)
         if resets is not None:
             resets = _take("resets", resets, (B, T), "bool", "uint8")
 
@@ -237,6 +238,14 @@ def _spec_of(options: tuple[tuple[str, Any], ...], params: Inputs) -> Spec:
     spec = Spec(options, dtype)
     _check_entries("params", params, [name for name, *_ in spec.kernel.parameters])
     return spec
+
+
+def _state_shapes(kernel: _kernel.Cell, batch: int) -> dict[str, tuple[int, ...]]:
+    """Also for a batch that is a symbol of `jax.export`."""
+    is_symbol: bool = is_symbolic_dim(batch)
+    if is_symbol:
+        return {name: (batch, *shape) for name, shape, *_ in kernel.states}
+    return kernel.state_shapes(batch)
 
 
 def _check_threads(threads: int) -> int:

@@ -25,22 +25,20 @@ struct {
     decltype(&stpn_backward) backward;
 } functions;
 
-// What a call is, from its attributes: the bytes of its stpn_cell, and B, T, threads, implementation.
+// What a call is, from its attributes: the bytes of its stpn_cell, and the threads and the implementation.
 struct Call {
     stpn_cell cell{};
     stpn_run run{};
     stpn_error error{};
     size_t parameters = 0, states = 0;
 
-    Call(ffi::Span<const int64_t> description, ffi::Span<const int64_t> numbers)
+    Call(ffi::Span<const int64_t> description, ffi::Span<const int64_t> how)
     {
         if (description.size() * sizeof(int64_t) == sizeof cell)
             std::memcpy(&cell, description.begin(), sizeof cell);
-        if (numbers.size() == 4) {
-            run.batch = numbers[0];
-            run.time = numbers[1];
-            run.threads = static_cast<int32_t>(numbers[2]);
-            run.implementation = static_cast<int32_t>(numbers[3]);
+        if (how.size() == 2) {
+            run.threads = static_cast<int32_t>(how[0]);
+            run.implementation = static_cast<int32_t>(how[1]);
         }
         run.struct_size = sizeof run;
         error.struct_size = sizeof error;
@@ -48,6 +46,12 @@ struct Call {
             parameters = static_cast<size_t>(count);
         if (int32_t count = functions.state_count(&cell); count > 0)
             states = static_cast<size_t>(count);
+    }
+
+    void set_sizes(ffi::Span<const int64_t> sizes)
+    {
+        run.batch = sizes[0];
+        run.time = sizes[1];
     }
 
     ffi::Error result(int32_t status) const
@@ -126,15 +130,16 @@ std::unique_ptr<char[]> allocate(size_t size)
 
 ffi::Error wrong_buffers() { return ffi::Error::InvalidArgument("stpn: other buffers than the cell has"); }
 
-// present: of state, resets, energy and tape, which there are.
+// present: of state, resets, energy and tape, which there are. B and T are those of x: compiled code may be for any.
 ffi::Error forward(ffi::RemainingArgs arguments, ffi::RemainingRets results,
-                   ffi::Span<const int64_t> description, ffi::Span<const int64_t> numbers,
+                   ffi::Span<const int64_t> description, ffi::Span<const int64_t> how,
                    ffi::Span<const int64_t> present)
 {
-    Call call(description, numbers);
-    if (present.size() != 4)
-        return wrong_buffers();
+    Call call(description, how);
     Next in{all(arguments)};
+    if (present.size() != 4 || in.buffers.empty() || in.buffers[0].dimensions().size() != 3)
+        return wrong_buffers();
+    call.set_sizes(in.buffers[0].dimensions());
     Next out{all(results)};
     stpn_forward_buffers buffers{};
     buffers.struct_size = sizeof buffers;
@@ -162,14 +167,18 @@ ffi::Error forward(ffi::RemainingArgs arguments, ffi::RemainingRets results,
     return call.result(functions.forward(&call.cell, &call.run, &buffers, &call.error));
 }
 
-// given: of y and the states, which have a gradient. wanted: the same of x, the parameters and the states.
+// sizes: B and T. given: of y and the states, which have a gradient. wanted: the same of x, the parameters and the
+// states.
 ffi::Error backward(ffi::RemainingArgs arguments, ffi::RemainingRets results,
-                    ffi::Span<const int64_t> description, ffi::Span<const int64_t> numbers,
-                    ffi::Span<const int64_t> given, ffi::Span<const int64_t> wanted)
+                    ffi::Span<const int64_t> description, ffi::Span<const int64_t> how,
+                    ffi::Span<const int64_t> sizes, ffi::Span<const int64_t> given,
+                    ffi::Span<const int64_t> wanted)
 {
-    Call call(description, numbers);
-    if (given.size() != 1 + call.states || wanted.size() != 1 + call.parameters + call.states)
+    Call call(description, how);
+    if (sizes.size() != 2 || given.size() != 1 + call.states ||
+        wanted.size() != 1 + call.parameters + call.states)
         return wrong_buffers();
+    call.set_sizes(sizes);
     Next in{all(arguments)};
     Next out{all(results)};
     stpn_backward_buffers buffers{};
@@ -209,7 +218,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(stpn_xla_forward, forward,
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int64_t>>("description")
-                                  .Attr<ffi::Span<const int64_t>>("numbers")
+                                  .Attr<ffi::Span<const int64_t>>("how")
                                   .Attr<ffi::Span<const int64_t>>("present"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(stpn_xla_backward, backward,
@@ -217,6 +226,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(stpn_xla_backward, backward,
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int64_t>>("description")
-                                  .Attr<ffi::Span<const int64_t>>("numbers")
+                                  .Attr<ffi::Span<const int64_t>>("how")
+                                  .Attr<ffi::Span<const int64_t>>("sizes")
                                   .Attr<ffi::Span<const int64_t>>("given")
                                   .Attr<ffi::Span<const int64_t>>("wanted"));

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.export import is_symbolic_dim
 from numpy.typing import NDArray
 
 from .. import _kernel
@@ -16,6 +17,11 @@ from . import ffi
 
 Array = jax.Array
 Shape = jax.ShapeDtypeStruct
+
+NO_SYMBOLS = (
+    "x: expected a batch and a time that are numbers, got {}. For symbols the kernel has no gradients and no "
+    'callback, only sequences by backend="ffi"; backend="scan" has all.'
+)
 
 
 @dataclass(frozen=True)
@@ -72,18 +78,20 @@ class Call:
         return 1 + len(self.params) + (len(self.states) if self.state else 0)
 
     def shapes(self, batch: int, time: int, tape: bool) -> list[Shape]:
-        """Of the outputs."""
-        bytes_of_tape = self.passes.tape_size(batch, time)  # refuses unknown implementations
+        """Of the outputs. Sizes that are symbols, of `jax.export`, stay symbols; raises ValueError where only
+        numbers will do."""
+        self.passes.tape_size(1, 1)  # refuses unknown implementations
         outputs = [Shape(shape, self.spec.dtype) for shape in self.passes.output_shapes(batch, time)]
-        return [*outputs, *[Shape((bytes_of_tape,), np.uint8)] * tape]
+        if (tape or self.way == "callback") and any(map(is_symbolic_dim, (batch, time))):
+            raise ValueError(NO_SYMBOLS.format((batch, time)))
+        return [*outputs, Shape((self.passes.tape_size(batch, time),), np.uint8)] if tape else outputs
 
-    def attributes(self, batch: int, time: int) -> dict[str, NDArray[np.int64]]:
+    def attributes(self) -> dict[str, NDArray[np.int64]]:
         """Of a custom call."""
         names = [None, *(name for name, *_ in _kernel.implementations())]
-        numbers = [batch, time, self.threads, names.index(self.implementation)]
         return {
             "description": np.frombuffer(self.spec.kernel.description, np.int64),
-            "numbers": np.array(numbers, np.int64),
+            "how": np.array([self.threads, names.index(self.implementation)], np.int64),
         }
 
 
@@ -94,7 +102,7 @@ def forward(call: Call, tape: bool, x: Array, *others: Array) -> list[Array]:
     if call.way == "ffi":
         present = np.array([call.state, call.resets, call.energy, tape], np.int64)
         compute = jax.ffi.ffi_call(ffi.FORWARD, shapes)
-        return list(compute(x, *others, present=present, **call.attributes(B, T)))
+        return list(compute(x, *others, present=present, **call.attributes()))
 
     def run(*inputs: Any) -> list[NDArray[Any]]:
         return call.passes.forward(map(np.asarray, inputs), tape=tape)
@@ -115,9 +123,10 @@ def backward(
     that are given of y and the final state."""
     if call.way == "ffi":
         state = (False,) * len(call.states) if not call.state else ()
-        masks = {"given": np.array(given, np.int64), "wanted": np.array(wanted + state, np.int64)}
+        masks = {"sizes": sizes, "given": given, "wanted": wanted + state}
+        numbers = {name: np.array(mask, np.int64) for name, mask in masks.items()}
         compute = jax.ffi.ffi_call(ffi.BACKWARD, shapes)
-        return list(compute(tape, *grads, **masks, **call.attributes(*sizes)))
+        return list(compute(tape, *grads, **numbers, **call.attributes()))
 
     def run(tape: Any, *grads: Any) -> list[NDArray[Any]]:
         row = map(np.asarray, grads)
