@@ -2,7 +2,8 @@
 
 torchrun --standalone --nproc-per-node 2 examples/data_parallel.py --updates 200
 
-The gradients, and so the network, are those of one process with the whole batch, up to the last digits.
+The network is that of retrieval_torch.py. Its gradients, and so what it learns, are those of one process with
+the whole batch, up to the last digits.
 """
 
 import argparse
@@ -11,26 +12,13 @@ from datetime import timedelta
 
 import numpy as np
 import stpn_swift
-import stpn_swift.torch
 import torch
 import torch.distributed as dist
+from retrieval_torch import Retrieval, tensors
 from safetensors.torch import save_file
-from stpn_swift.experiments.retrieval_data import SYMBOLS, generate
-from torch import Tensor, nn
+from stpn_swift.experiments.retrieval_data import generate
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-
-
-class Retrieval(nn.Module):
-    """Reads a sequence and tells the symbol that answers it."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.cell = stpn_swift.torch.STPNR(len(SYMBOLS), hidden_size)
-        self.readout = nn.Linear(hidden_size, len(SYMBOLS))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y, _ = self.cell(x)  # x (batch, time, symbols), y (batch, time, hidden)
-        return self.readout(y[:, -1])
 
 
 def main() -> None:
@@ -55,8 +43,8 @@ def main() -> None:
     random = np.random.default_rng(0)
     for update in range(1, options.updates + 1):
         share = generate(options.batch, random)[slice(rank, None, processes)]
-        x = torch.from_numpy(share.one_hot()).to(torch.get_default_dtype())
-        loss = nn.functional.cross_entropy(model(x), torch.from_numpy(share.answers).long())
+        x, answers = tensors(share)
+        loss = nn.functional.cross_entropy(model(x.to(torch.get_default_dtype())), answers)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -252,6 +252,18 @@ def test_the_kernel_gives_the_bits_of_numpy(library: None, variant: str) -> None
         assert all(np.array_equal(actual[1][name], final[name]) for name in final)
 
 
+def test_a_call_of_many_pages(library: None) -> None:
+    """Whose memory is asked for in large ones."""
+    numpy_cell = make("stpnr", 20, 64, dtype="float32")
+    data = draw(np.random.default_rng(3), numpy_cell, 256, 4)
+    y, final, tape = numpy_cell.forward(data["x"])
+    assert final["F"].nbytes > 2 * 2**21
+    outputs, back = jax.vjp(in_jax(numpy_cell, "ffi"), data["x"])
+    close(outputs, (y, final))
+    expected = numpy_cell.backward(tape, data["grad_y"], data["grad_state"])
+    close(back((data["grad_y"], data["grad_state"]))[0], expected.x)
+
+
 def test_threads_and_implementation(cell: Any, data: dict[str, Any]) -> None:
     plain = replace(cell, threads=1, implementation="plain")
     close(plain(data["x"]), cell(data["x"]))
