@@ -265,12 +265,12 @@ REFUSED: list[tuple[type[Exception], str, Callable[[Cell], object]]] = [
     ),
     (
         ValueError,
-        r"state\['h'\]: expected 5 samples, got shape \(6, 5\)",
+        r"state\['h'\]: expected shape \(5, 5\), got \(6, 5\)",
         lambda cell: cell(draw(B, T, I), cell.initial_state(B + 1), lengths=LENGTHS),
     ),
     (
         ValueError,
-        r"state\['h'\]: expected 5 samples, got shape \(\)",
+        r"state\['h'\]: expected shape \(5, 5\), got \(\)",
         lambda cell: cell(draw(B, T, I), dict.fromkeys("hF", draw(1)[0]), lengths=LENGTHS),
     ),
     (

@@ -1,5 +1,7 @@
 """What is said of arguments that a module does not take."""
 
+from collections.abc import Collection, Mapping
+
 import torch
 from torch import Tensor
 
@@ -23,9 +25,26 @@ def refusal(name: str, tensor: object, device: torch.device, *dtypes: torch.dtyp
     return ValueError(f"{name}: expected a dense tensor on {device}, got {tensor.layout} on {tensor.device}")
 
 
+def check_floating(name: str, dtype: object) -> None:
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"{name}: expected a floating dtype of torch, got {dtype}")
+
+
 def check_dict(name: str, tensors: object) -> None:
     if not isinstance(tensors, dict):
         raise TypeError(f"{name}: expected a dict of tensors, got {type(tensors).__name__}")
+
+
+def check_entries(name: str, tensors: Mapping[str, Tensor], expected: Collection[str]) -> None:
+    if set(tensors) != set(expected):
+        raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*tensors,)}")
+
+
+def check_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], batch: int) -> None:
+    """Its entries, and their shapes: B, and those of one sample."""
+    check_entries("state", state, shapes)
+    for name, shape in shapes.items():
+        check_shape(f"state['{name}']", state[name], (batch, *shape))
 
 
 def check_target(name: str, target: Tensor, value: Tensor) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from operator import attrgetter
+from functools import partial, reduce
 from typing import Any, ClassVar, Literal, TypedDict, TypeVar, overload
 
 import torch
@@ -13,7 +12,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .. import _kernel, cell
 from . import operators, plain
-from .checks import check_dict, check_shape, check_target, check_tensor
+from .checks import (
+    check_dict,
+    check_entries,
+    check_floating,
+    check_shape,
+    check_state,
+    check_target,
+    check_tensor,
+)
 from .ragged import Result, Tensors, run_packed, run_padded
 from .rollout import Rollout
 
@@ -94,7 +101,9 @@ class Cell(nn.Module):
         self._rollouts = {dtype: Rollout(self._config, dtype) for dtype in _KERNEL_DTYPES}
         self._state_shapes = {name: shape for name, shape, *_ in self._kernel().states}
         self._parameter_shapes = {name: shape for name, shape, *_ in self._kernel().parameters}
-        self._parameter_names = list(self._parameter_shapes)
+        self._parameter_paths = {name: name.split(".") for name in self._parameter_shapes}
+        if dtype is not None:
+            check_floating("dtype", dtype)
         self._kernel_computes(torch.float32, torch.device("cpu"))  # refuses an unknown backend
         for name, shape in self._parameter_shapes.items():
             owner, _, leaf = name.rpartition(".")
@@ -115,8 +124,9 @@ class Cell(nn.Module):
     def reset_parameters(self) -> None:
         """Draws all parameters anew, as docs/cells.md has it, with torch's generator."""
         with torch.no_grad():
+            params = self._params()
             for name, _, low, high in self._kernel().parameters:
-                self._parameter(name).uniform_(low, high)
+                params[name].uniform_(low, high)
 
     def initial_state(self, batch: int) -> Tensors:
         """The state that a sequence begins with where none is given: zeros (B,...) by the names of
@@ -126,7 +136,7 @@ class Cell(nn.Module):
         """
         if batch < 0:
             raise ValueError(f"batch: expected 0 or more, got {batch}")
-        like = self._parameter(self._parameter_names[0])
+        like = _like(self._params())
         return {
             name: torch.zeros((batch, *shape), dtype=like.dtype, device=like.device)
             for name, shape in self._state_shapes.items()
@@ -214,7 +224,9 @@ class Cell(nn.Module):
             packed = PackedSequence(
                 values, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
             )
-            y, final, used = run_packed(run, packed, state, self._turned(resets))
+            resets = self._turned(resets)
+            self._check_shapes(state, resets, int(packed.batch_sizes[0]), len(packed.batch_sizes))
+            y, final, used = run_packed(run, packed, state, resets)
         elif values.ndim == 2:
             _refuse_lengths(lengths, "a single sample")
             state = None if state is None else {name: s.unsqueeze(0) for name, s in state.items()}
@@ -226,6 +238,7 @@ class Cell(nn.Module):
             if lengths is None:
                 y, final, used = run(values, state, resets)
             else:
+                self._check_shapes(state, resets, *values.shape[:2])
                 y, final, used = run_padded(run, values, lengths, state, resets)
             y, used = self._turned(y), self._turned(used)
         return (y, final) if used is None else (y, final, used)
@@ -283,14 +296,17 @@ class Cell(nn.Module):
         if torch.is_grad_enabled():
             entries = {f"state['{name}']": tensor for name, tensor in state.items()}
             _refuse_gradients({"x_t": x_t, "out": out, "energy": energy, **entries})
-        like = params[self._parameter_names[0]]
+        like = _like(params)
         if not self._kernel_computes(like.dtype, like.device):
             return self._step_of_torch(params, x_t, state, out, energy)
+        if torch.is_autocast_enabled("cpu"):
+            x_t = _cast(x_t, like.dtype)
         y = self._rollouts[like.dtype].step(
             out, state, energy, x_t, params, self.threads, self.implementation
         )
-        written = [*state.values(), y] if energy is None else [*state.values(), y, energy]
-        increment_version([tensor for tensor in written if not tensor.is_inference()])
+        for tensor in (*state.values(), out, energy):
+            if tensor is not None and not tensor.is_inference():
+                increment_version(tensor)
         return y
 
     @torch.no_grad()
@@ -355,7 +371,7 @@ class Cell(nn.Module):
         self, x: Tensor, state: Tensors | None, resets: Tensor | None, params: Tensors
     ) -> tuple[Tensor, Tensors | None]:
         """x and the state in the dtype of the parameters."""
-        like = params[self._parameter_names[0]]
+        like = _like(params)
         device, dtype = like.device, like.dtype
         if state is not None:
             check_dict("state", state)
@@ -364,8 +380,7 @@ class Cell(nn.Module):
             state = state and {name: _cast(tensor, dtype) for name, tensor in state.items()}
         check_tensor("x", x, device, dtype)
         if state is not None:
-            if state.keys() != self._state_shapes.keys():
-                raise ValueError(f"state: expected the entries {(*self._state_shapes,)}, got {(*state,)}")
+            check_entries("state", state, self._state_shapes)
             for name, tensor in state.items():
                 check_tensor(f"state['{name}']", tensor, device, dtype)
         if resets is not None:
@@ -375,18 +390,26 @@ class Cell(nn.Module):
                 check_tensor(f"params['{name}']", parameter, device, dtype)
         return x, state
 
+    def _check_shapes(self, state: Tensors | None, resets: Tensor | None, batch: int, time: int) -> None:
+        """Before a batch is cut into pieces, of which backends check each."""
+        if state is not None:
+            check_state(state, self._state_shapes, batch)
+        if resets is not None:
+            check_shape("resets", resets, (batch, time))
+
     def _turned(self, tensor: Any) -> Any:
         """(B,T,...) of what a caller has in that order or the other, and back."""
         return tensor if self.batch_first or tensor is None else tensor.transpose(0, 1)
 
     def _params(self) -> Tensors:
-        return {name: self._parameter(name) for name in self._parameter_names}
-
-    def _parameter(self, name: str) -> Tensor:
         """nn.Module looks an attribute up in several places before this one, which costs a rollout a tenth of
-        its time."""
-        parameter = self._parameters.get(name)
-        return attrgetter(name)(self) if parameter is None else parameter
+        its time. Dotted names are elsewhere, and parametrized parameters too."""
+        own: Mapping[str, Any] = self._parameters
+        this: Any = self
+        return {
+            name: own[name] if name in own else reduce(getattr, path, this)
+            for name, path in self._parameter_paths.items()
+        }
 
     def _load_from_state_dict(
         self,
@@ -416,13 +439,22 @@ class Cell(nn.Module):
         )
 
 
+def _like(params: Tensors) -> Tensor:
+    """The first, whose dtype and device are those of all."""
+    name, parameter = next(iter(params.items()))
+    if not parameter.dtype.is_floating_point:
+        check_floating(f"params['{name}']", parameter.dtype)
+    return parameter
+
+
 def _cast(tensor: Any, dtype: torch.dtype) -> Any:
     """As autocast does: 16 bits become those of the parameters."""
     return tensor.to(dtype) if isinstance(tensor, Tensor) and tensor.dtype in _HALF_DTYPES else tensor
 
 
 def _autocasts(device_type: str) -> bool:
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+    known = device_type in ("cpu", "cuda") or torch.amp.is_autocast_available(device_type)
+    return known and torch.is_autocast_enabled(device_type)
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:

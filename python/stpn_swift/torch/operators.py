@@ -20,7 +20,7 @@ the arguments are, in their order:
 
 import json
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -44,7 +44,7 @@ _library.define("sequence" + _CALL)
 _library.define("forward" + _CALL)
 _library.define("backward" + _BACKWARD)
 
-sequence = torch.ops.stpn_swift.sequence.default
+_sequence = torch.ops.stpn_swift.sequence.default
 _forward = torch.ops.stpn_swift.forward.default
 _backward = torch.ops.stpn_swift.backward.default
 
@@ -93,9 +93,6 @@ class _Description(NamedTuple):
     states: dict[str, tuple[int, ...]]  # of one sample
     tape: list[int]
 
-    def empty(self, *sizes: int) -> Tensor:
-        return torch.empty(sizes, dtype=self.dtype)
-
 
 @lru_cache(maxsize=1024)
 def _described(cell: str) -> _Description:
@@ -128,47 +125,33 @@ def _arrays(names: Iterable[str], tensors: Iterable[Tensor | None]) -> dict[str,
     return dict(zip(names, map(_array, tensors), strict=True))
 
 
-# What they compute.
+# What they return, before it is computed: that is all that compilers know of them.
 
 
-def _run(
+def _outputs(
     x: Tensor,
     params: list[Tensor],
     state: list[Tensor],
     resets: Tensor | None,
     cell: str,
-    with_energy: bool,
-    threads: int,
-    implementation: str | None,
-    *,
+    energy: bool,
+    *_: Any,
     with_tape: bool,
 ) -> list[Tensor]:
     known = _described(cell)
-    x_array = x.numpy(force=True)
-    B, T = known.kernel.sequence_sizes(x_array)
-    y = known.empty(B, T, known.hidden_size)
-    final = {name: known.empty(B, *shape) for name, shape in known.states.items()}
-    energy = [torch.empty_like(y)] if with_energy else []
-    link_and_tape = []
+    H = known.hidden_size
+    if x.ndim != 3 or x.shape[2] != known.input_size:
+        raise ValueError(f"x: expected shape (B, T, {known.input_size}), got {tuple(x.shape)}")
+    B, T, _I = x.shape
+    outputs = [x.new_empty(B, T, H), *(x.new_empty(B, *shape) for shape in known.states.values())]
+    if energy:
+        outputs.append(x.new_empty(B, T, H))
     if with_tape:
-        tape = torch.empty(tape_size(cell, B, T), dtype=torch.uint8)
-        link_and_tape = [known.empty(0), tape]
-    known.kernel.forward(
-        y.numpy(),
-        _arrays(final, final.values()),
-        energy[0].numpy() if energy else None,
-        x_array,
-        _arrays(known.params, params),
-        _arrays(known.states, state) if state else None,
-        _array(resets),
-        link_and_tape[-1].numpy() if link_and_tape else None,
-        threads,
-        implementation,
-    )
-    return [y, *final.values(), *energy, *link_and_tape]
+        outputs += [x.new_empty(0), x.new_empty(tape_size(cell, B, T), dtype=torch.uint8)]
+    return outputs
 
 
-def _run_back(
+def _gradients(
     tape: Tensor,
     link: Tensor,
     grad_y: Tensor | None,
@@ -177,12 +160,57 @@ def _run_back(
     time: int,
     wanted: list[bool],
     cell: str,
-    threads: int,
-    implementation: str | None,
-) -> list[Tensor]:
+    *_: Any,
+) -> list[Tensor | None]:
+    """For the first so many of x, the parameters and the states, where they are wanted."""
     known = _described(cell)
-    shapes = _shapes(known, batch, time, len(wanted))
-    grads = [known.empty(*shape) if want else None for want, shape in zip(wanted, shapes, strict=True)]
+    shapes = [(batch, time, known.input_size), *known.params.values()]
+    shapes += [(batch, *shape) for shape in known.states.values()]
+    pairs = zip(wanted, shapes, strict=False)
+    return [link.new_empty(shape) if want else None for want, shape in pairs]
+
+
+def _present(tensors: list[Tensor | None]) -> list[Tensor]:
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _new_gradients(*call: Any) -> list[Tensor]:
+    return _present(_gradients(*call))
+
+
+torch.library.register_fake("stpn_swift::sequence", partial(_outputs, with_tape=False), lib=_library)
+torch.library.register_fake("stpn_swift::forward", partial(_outputs, with_tape=True), lib=_library)
+torch.library.register_fake("stpn_swift::backward", _new_gradients, lib=_library)
+
+
+# What they compute.
+
+
+def _run(*call: Any, with_tape: bool) -> list[Tensor]:
+    x, params, state, resets, cell, energy, threads, implementation = call
+    known = _described(cell)
+    outputs = _outputs(*call, with_tape=with_tape)
+    arrays = [tensor.numpy() for tensor in outputs]
+    count = 1 + len(known.states)
+    known.kernel.forward(
+        arrays[0],
+        dict(zip(known.states, arrays[1:], strict=False)),
+        arrays[count] if energy else None,
+        x.numpy(force=True),
+        _arrays(known.params, params),
+        _arrays(known.states, state) if state else None,
+        _array(resets),
+        arrays[-1] if with_tape else None,
+        threads,
+        implementation,
+    )
+    return outputs
+
+
+def _run_back(*call: Any) -> list[Tensor]:
+    tape, _, grad_y, grad_final, batch, time, _, cell, threads, implementation = call
+    known = _described(cell)
+    grads = _gradients(*call)
     first_state = 1 + len(known.params)
     known.kernel.backward(
         _array(grads[0]),
@@ -196,69 +224,12 @@ def _run_back(
         threads,
         implementation,
     )
-    return [grad for grad in grads if grad is not None]
+    return _present(grads)
 
 
-def _shapes(known: _Description, batch: int, time: int, count: int) -> list[tuple[int, ...]]:
-    """Of the first so many of x, the parameters and the states."""
-    shapes = [(batch, time, known.input_size), *known.params.values()]
-    return [*shapes, *((batch, *shape) for shape in known.states.values())][:count]
-
-
-_library.impl("sequence", lambda *call: _run(*call, with_tape=False), "CPU")
-_library.impl("forward", lambda *call: _run(*call, with_tape=True), "CPU")
+_library.impl("sequence", partial(_run, with_tape=False), "CPU")
+_library.impl("forward", partial(_run, with_tape=True), "CPU")
 _library.impl("backward", _run_back, "CPU")
-
-
-# What compilers know of them.
-
-
-def _fake(
-    x: Tensor,
-    params: list[Tensor],
-    state: list[Tensor],
-    resets: Tensor | None,
-    cell: str,
-    with_energy: bool,
-    threads: int,
-    implementation: str | None,
-) -> list[Tensor]:
-    known = _described(cell)
-    B, T, I = x.shape  # noqa: E741
-    if known.input_size != I:
-        raise ValueError(f"x: expected shape (B, T, {known.input_size}), got {tuple(x.shape)}")
-    y = x.new_empty((B, T, known.hidden_size))
-    final = [x.new_empty((B, *shape)) for shape in known.states.values()]
-    return [y, *final, *([torch.empty_like(y)] if with_energy else [])]
-
-
-def _fake_forward(x: Tensor, *call: Any) -> list[Tensor]:
-    *_, cell, _, _, _ = call
-    B, T, _ = x.shape
-    tape = x.new_empty((tape_size(cell, B, T),), dtype=torch.uint8)
-    return [*_fake(x, *call), x.new_empty((0,)), tape]
-
-
-def _fake_backward(
-    tape: Tensor,
-    link: Tensor,
-    grad_y: Tensor | None,
-    grad_final: list[Tensor | None],
-    batch: int,
-    time: int,
-    wanted: list[bool],
-    cell: str,
-    threads: int,
-    implementation: str | None,
-) -> list[Tensor]:
-    known = _described(cell)
-    shapes = zip(wanted, _shapes(known, batch, time, len(wanted)), strict=True)
-    return [link.new_empty(shape) for want, shape in shapes if want]
-
-
-torch.library.register_fake("stpn_swift::sequence", _fake, lib=_library)
-torch.library.register_fake("stpn_swift::forward", _fake_forward, lib=_library)
-torch.library.register_fake("stpn_swift::backward", _fake_backward, lib=_library)
 
 
 # What autograd does with them. Under `torch.func` that is one level of several, and an operator that is
@@ -316,21 +287,22 @@ class _Once(torch.autograd.function._SingleLevelFunction):
     backward = jvp = staticmethod(_refuse)
 
 
-def _differentiable(
-    x: Tensor,
-    params: list[Tensor],
-    state: list[Tensor],
-    resets: Tensor | None,
-    cell: str,
-    energy: bool,
-    threads: int,
-    implementation: str | None,
-) -> list[Tensor]:
+def _differentiable(*call: Any) -> list[Tensor]:
+    x, params, state, *others = call
     backward = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *params, *state))
     if not backward and not _in_forward_mode():
-        return _below(sequence, x, params, state, resets, cell, energy, threads, implementation)
-    results = _apply(_Sequence, resets, cell, energy, threads, implementation, x, *params, *state)
+        return _below(_sequence, *call)
+    results = _apply(_Sequence, *others, x, *params, *state)
     return list(results[:-1])
+
+
+def sequence(*call: Any) -> list[Tensor]:
+    """The operator, as modules call it. Where autograd is the first that it would come to, it begins there:
+    the dispatcher takes 4 µs to find Python code and to hand its arguments over."""
+    others_first = (
+        torch.compiler.is_compiling() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
+    )
+    return cast(list[Tensor], _sequence(*call)) if others_first else _differentiable(*call)
 
 
 def _once(operator: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
@@ -372,18 +344,29 @@ _library.impl("backward", _once(_backward), "Autograd")
 # What torch.func.vmap does with them.
 
 
-def _one_by_one(operator: Callable[..., list[Tensor]]) -> Callable[..., tuple[list[Tensor], list[int]]]:
+def _one_by_one(
+    operator: Callable[..., list[Tensor]], of_none: Callable[..., list[Tensor]] | None = None
+) -> Callable[..., tuple[list[Tensor], list[int]]]:
+    """A call for each of a stack; for an empty one a call of zeros, which has the shapes, of `of_none` if
+    there is such."""
+
     def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[list[Tensor], list[int]]:
+        N = info.batch_size
+
         def select(argument: Any, dim: Any, index: int) -> Any:
             if isinstance(dim, (list, tuple)):
                 return [select(*pair, index) for pair in zip(argument, dim, strict=True)]
-            return argument if dim is None else argument.select(dim, index)
+            if dim is None:
+                return argument
+            # A sum of nothing is zeros that depend on it for autograd.
+            return argument.select(dim, index) if N else argument.sum(dim, dtype=argument.dtype)
 
+        call = operator if N or of_none is None else of_none
         calls = [
-            operator(*(select(*pair, index) for pair in zip(arguments, in_dims, strict=True)))
-            for index in range(info.batch_size)
+            call(*(select(*pair, index) for pair in zip(arguments, in_dims, strict=True)))
+            for index in range(N or 1)
         ]
-        results = [torch.stack(column) for column in zip(*calls, strict=True)]
+        results = [torch.stack(column)[:N] for column in zip(*calls, strict=True)]
         return results, [0] * len(results)
 
     return rule
@@ -393,7 +376,7 @@ def _as_one_batch(info: Any, in_dims: tuple[Any, ...], *call: Any) -> tuple[list
     """Samples do not meet, so that with the same parameters for all it is one call on N·B samples."""
     x_dim, params_dims, state_dims, resets_dim, *_ = in_dims
     if any(dim is not None for dim in params_dims):
-        return _one_by_one(sequence)(info, in_dims, *call)
+        return _one_by_one(_sequence)(info, in_dims, *call)
     N = info.batch_size
     x, params, state, resets, *others = call
 
@@ -404,11 +387,11 @@ def _as_one_batch(info: Any, in_dims: tuple[Any, ...], *call: Any) -> tuple[list
     state = [fold(*pair) for pair in zip(state, state_dims, strict=True)]
     resets = None if resets is None else fold(resets, resets_dim)
     B = x.shape[1 if x_dim == 0 else 0]
-    results = sequence(fold(x, x_dim), params, state, resets, *others)
+    results = _sequence(fold(x, x_dim), params, state, resets, *others)
     return [result.unflatten(0, (N, B)) for result in results], [0] * len(results)
 
 
 if hasattr(torch.library, "register_vmap"):  # since PyTorch 2.5
     torch.library.register_vmap("stpn_swift::sequence", _as_one_batch, lib=_library)
     torch.library.register_vmap("stpn_swift::forward", _one_by_one(_forward), lib=_library)
-    torch.library.register_vmap("stpn_swift::backward", _one_by_one(_backward), lib=_library)
+    torch.library.register_vmap("stpn_swift::backward", _one_by_one(_backward, _new_gradients), lib=_library)

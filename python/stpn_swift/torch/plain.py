@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .checks import check_floating, check_shape, check_state
+
 Config = Mapping[str, Any]
 Tensors = dict[str, Tensor]
 Stepped = tuple[Tensor, Tensors, Tensor | None]
@@ -69,19 +71,22 @@ def sequence(
 
     Raises
     ------
+    TypeError
+        x is of no floating dtype.
     ValueError
         x, the state or the resets have another shape, or the state other entries, than the cell's.
     """
     input_size = config["input_size"]
     if x.ndim != 3 or x.shape[2] != input_size:
-        raise ValueError(f"x: expected a shape of (B, T, {input_size}), got {tuple(x.shape)}")
+        raise ValueError(f"x: expected shape (B, T, {input_size}), got {tuple(x.shape)}")
+    check_floating("x", x.dtype)
     B, T, _ = x.shape
-    shapes = {name: (B, *shape) for name, shape in _state_shapes(config).items()}
+    shapes = _state_shapes(config)
     if state is None:
-        state = {name: x.new_zeros(shape) for name, shape in shapes.items()}
-    _check_state(state, shapes)
-    if resets is not None and resets.shape != (B, T):
-        raise ValueError(f"resets: expected a shape of {(B, T)}, got {tuple(resets.shape)}")
+        state = {name: x.new_zeros(B, *shape) for name, shape in shapes.items()}
+    check_state(state, shapes, B)
+    if resets is not None:
+        check_shape("resets", resets, (B, T))
 
     step = _STEPS[config["cell"]]
     outputs: list[Tensor] = []
@@ -116,14 +121,6 @@ def _state_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     if config.get("kind") == "modul":
         shapes["E"] = (H, H)
     return shapes
-
-
-def _check_state(state: Tensors, shapes: dict[str, tuple[int, ...]]) -> None:
-    if state.keys() != shapes.keys():
-        raise ValueError(f"state: expected the entries {[*shapes]}, got {[*state]}")
-    for name, shape in shapes.items():
-        if state[name].shape != shape:
-            raise ValueError(f"state['{name}']: expected a shape of {shape}, got {tuple(state[name].shape)}")
 
 
 def _reset(state: Tensors, where: Tensor) -> Tensors:

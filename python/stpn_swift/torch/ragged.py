@@ -19,7 +19,6 @@ def run_padded(
     _check_lengths(lengths, B, T)
     if B == 0:
         return sequence(x, state, resets)
-    _check_resets(resets, B, T)
     packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
     longest = len(packed.batch_sizes)
     y, final, energy = run_packed(sequence, packed, state, None if resets is None else resets[:, :longest])
@@ -37,11 +36,6 @@ def run_packed(
 
     States and resets, (B,...) and (B,T), have the samples in the order that they had before they were packed.
     """
-    B, T = int(x.batch_sizes[0]), len(x.batch_sizes)
-    for name, tensor in (state or {}).items():
-        if tensor.shape[:1] != (B,):
-            raise ValueError(f"state['{name}']: expected {B} samples, got shape {tuple(tensor.shape)}")
-    _check_resets(resets, B, T)
     if x.sorted_indices is not None:
         state = state and {name: tensor[x.sorted_indices] for name, tensor in state.items()}
         resets = None if resets is None else resets[x.sorted_indices]
@@ -77,11 +71,6 @@ def _pieces(batch_sizes: Tensor) -> list[tuple[int, int]]:
     """How many samples, and for how many steps."""
     samples, steps = torch.unique_consecutive(batch_sizes, return_counts=True)
     return list(zip(samples.tolist(), steps.tolist(), strict=True))
-
-
-def _check_resets(resets: Tensor | None, batch: int, time: int) -> None:
-    if resets is not None and resets.shape != (batch, time):
-        raise ValueError(f"resets: expected shape {(batch, time)}, got {tuple(resets.shape)}")
 
 
 def _check_lengths(lengths: Tensor, batch: int, time: int) -> None:

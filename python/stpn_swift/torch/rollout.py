@@ -1,6 +1,5 @@
 """Single steps in place: straight to the kernel, as an operator would take longer than a small step."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,10 +20,8 @@ class Rollout:
         self._kernel = _kernel.Cell(config, dtype_name(dtype))
         self._dtype = dtype
         self._hidden_size: int = config["hidden_size"]
-        self._last_params: tuple[list[Any], dict[str, Any]] = ([], {})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_last_params": ([], {})}
+        self._state = _Arrays("state", dtype)
+        self._params = _Arrays("params", dtype)
 
     def step(
         self,
@@ -37,42 +34,60 @@ class Rollout:
         implementation: str | None,
     ) -> Tensor:
         """y (B,H): out, or a new tensor."""
-        x_array = self._array("x_t", x_t)
+        x_array = _array("x_t", x_t, self._dtype)
         if out is None:
-            out = torch.empty((self._kernel.step_size(x_array), self._hidden_size), dtype=self._dtype)
+            out = x_t.new_empty(self._kernel.step_size(x_array), self._hidden_size)
         self._kernel.step(
-            self._array("out", out),
-            self._arrays("state", state),
-            None if energy is None else self._array("energy", energy),
+            _array("out", out, self._dtype),
+            self._state.of(state),
+            None if energy is None else _array("energy", energy, self._dtype),
             x_array,
-            self._params(params),
+            self._params.of(params),
             threads,
             implementation,
         )
         return out
 
-    def _params(self, params: Tensors) -> dict[str, Any]:
-        """The arrays of the parameters: those of the call before, where these are still where they
-        were. The arrays keep that memory from any other use."""
-        known, arrays = self._last_params
-        places = [(p.data_ptr(), p.shape, p.stride(), p.dtype) for p in params.values()]
-        if places != known:
-            arrays = self._arrays("params", params)
-            self._last_params = (places, arrays)
+
+class _Arrays:
+    """The arrays on the memory of tensors by name: those of the call before, where the tensors are still
+    where they were. The arrays keep that memory from any other use."""
+
+    def __init__(self, name: str, dtype: torch.dtype) -> None:
+        self._name = name
+        self._dtype = dtype
+        self._last: tuple[list[Any] | None, dict[str, Any]] = (None, {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": (None, {})}
+
+    def of(self, tensors: Tensors) -> dict[str, Any]:
+        known, arrays = self._last
+        places = _places(tensors)
+        if places is None or places != known:
+            arrays = {
+                entry: _array(f"{self._name}['{entry}']", tensor, self._dtype)
+                for entry, tensor in tensors.items()
+            }
+            self._last = (places, arrays)
         return arrays
 
-    def _arrays(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        return {entry: self._array(name, tensor, entry) for entry, tensor in tensors.items()}
 
-    def _array(self, name: str, tensor: Tensor, entry: str | None = None) -> NDArray[Any]:
-        """The array on the memory of a tensor."""
-        if not (
-            isinstance(tensor, Tensor)
-            and tensor.dtype is self._dtype
-            and tensor.is_cpu
-            and tensor.layout is torch.strided
-        ):
-            raise refusal(
-                name if entry is None else f"{name}['{entry}']", tensor, torch.device("cpu"), self._dtype
-            )
-        return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+def _places(tensors: Tensors) -> list[Any] | None:
+    """Where tensors are, and what is there; None if they are not all tensors with memory."""
+    try:
+        return [(name, t.data_ptr(), t.shape, t.stride(), t.dtype) for name, t in tensors.items()]
+    except (AttributeError, RuntimeError):
+        return None
+
+
+def _array(name: str, tensor: Tensor, dtype: torch.dtype) -> NDArray[Any]:
+    """The array on the memory of a tensor."""
+    if not (
+        isinstance(tensor, Tensor)
+        and tensor.dtype is dtype
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+    ):
+        raise refusal(name, tensor, torch.device("cpu"), dtype)
+    return (tensor.detach() if tensor.requires_grad else tensor).numpy()

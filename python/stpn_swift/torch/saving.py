@@ -22,16 +22,8 @@ def save(module: nn.Module, path: str | os.PathLike[str]) -> None:
         save(cell, "cell.safetensors")
         again = load("cell.safetensors")
 
-    `stpn_swift.load` reads a cell from the same file.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        safetensors is not installed.
-    OSError
-        It could not be written; an earlier file is untouched.
-    TypeError
-        The state_dict has an entry that is no tensor, or of a dtype that NumPy does not have.
+    `stpn_swift.load` reads a cell from the same file. Raises as `stpn_swift.save` does, and TypeError where
+    the state_dict has an entry that is no tensor, or of a dtype that NumPy does not have.
     """
     saving.write(path, _arrays(module), _configs(module))
 
@@ -55,14 +47,8 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
     module
         `into`, or a new `Cell`, in the dtype of the file and on the CPU.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        safetensors is not installed.
-    OSError
-        There is no such file, or it cannot be read.
-    ValueError
-        The file is damaged, or holds another network than expected; `into` is unchanged.
+    Raises as `stpn_swift.load` does, and ValueError too where the file holds another network than expected;
+    `into` is unchanged then.
     """
     if into is None:
         arrays, config = saving.read_cell(path)
