@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def implementation(request: pytest.FixtureRequest) -> str:
     """Each implementation that this processor runs."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Of torch's generator, for tests that draw from it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -28,8 +28,9 @@ from stpn_swift.torch import (
 )
 from stpn_swift.torch.module import Backend
 from torch import Tensor
+from torch_cells import H, I, draw, draw_state_of, make_variant
 
-B, T, I, H, K = 3, 4, 2, 5, 7  # noqa: E741
+B, T, K = 3, 4, I + H
 
 
 def make(seed: int = 0, **options: Any) -> STPNR:
@@ -37,25 +38,8 @@ def make(seed: int = 0, **options: Any) -> STPNR:
     return STPNR(I, H, **{"dtype": torch.float64} | options)
 
 
-def make_variant(variant: str) -> Cell:
-    """A module with the options and parameters of a cell of variants.py, in float64."""
-    numpy_cell = variants.make(variant, I, H)
-    cell = cell_from_config(numpy_cell.config, dtype=torch.float64)
-    cell.load_state_dict({name: torch.from_numpy(array) for name, array in numpy_cell.params.items()})
-    return cell
-
-
-def draw(*shape: int, gradient: bool = False) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, requires_grad=gradient)
-
-
 def draw_state(gradient: bool = False) -> dict[str, Tensor]:
     return {"h": draw(B, H, gradient=gradient), "F": draw(B, H, K, gradient=gradient)}
-
-
-def draw_state_of(cell: Cell, gradient: bool = False) -> dict[str, Tensor]:
-    zeros = cell.initial_state(B)
-    return {name: (0.3 * draw(*zero.shape)).requires_grad_(gradient) for name, zero in zeros.items()}
 
 
 def assert_equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -69,7 +53,7 @@ def test_gradcheck(variant: str, implementation: str) -> None:
     cell.implementation = implementation
     torch.manual_seed(0)
     names, params = zip(*cell.named_parameters(), strict=True)
-    state = draw_state_of(cell, gradient=True)
+    state = draw_state_of(cell, B, gradient=True)
     resets = torch.rand(B, T) < 0.2
 
     def call(x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -84,7 +68,7 @@ def test_gradcheck(variant: str, implementation: str) -> None:
 
 def test_the_numbers_are_those_of_numpy(variant: str) -> None:
     cell, other = make_variant(variant), variants.make(variant, I, H)
-    x, state, resets = draw(B, T, I), draw_state_of(cell), torch.rand(B, T) < 0.3
+    x, state, resets = draw(B, T, I), draw_state_of(cell, B), torch.rand(B, T) < 0.3
     y, final, energy = cell(x, state, resets, True)
     expected_y, expected_final, expected_energy = other(
         x.numpy(), {n: t.numpy() for n, t in state.items()}, resets.numpy(), energy=True
@@ -168,7 +152,7 @@ def test_a_state_dict_carries_all_that_was_learned(variant: str) -> None:
 
 def test_energy_has_no_gradient_and_changes_none(variant: str) -> None:
     cell, x, resets = make_variant(variant), draw(B, T, I, gradient=True), torch.rand(B, T) < 0.3
-    state = draw_state_of(cell, gradient=True)
+    state = draw_state_of(cell, B, gradient=True)
     inputs = [x, *state.values(), *cell.parameters()]
 
     def gradients(y: Tensor, final: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -311,7 +295,7 @@ def test_second_derivatives_are_refused(power: int) -> None:
 
 def test_steps_make_the_sequence(variant: str) -> None:
     cell, x = make_variant(variant), draw(B, T, I)
-    state = draw_state_of(cell)
+    state = draw_state_of(cell, B)
     with torch.no_grad():
         y, final, energy = cell(x, state, energy=True)
         out, used = draw(B, H), draw(B, H)
@@ -323,6 +307,35 @@ def test_steps_make_the_sequence(variant: str) -> None:
     torch.testing.assert_close(step_energy, energy, rtol=0, atol=1e-12)
     for name, tensor in final.items():
         torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-12)
+
+
+def test_steps_of_several_states_in_turn() -> None:
+    cell, x_t = make(), draw(B, I)
+    states, expected = ([draw_state() for _ in range(2)] for _ in range(2))
+    for state, other in zip(states, expected, strict=True):
+        other.update({name: tensor.clone() for name, tensor in state.items()})
+    with torch.no_grad():
+        for _ in range(3):
+            for state, other in zip(states, expected, strict=True):
+                y = cell.step(x_t, state)
+                y_other, after = cell(x_t.unsqueeze(1), other)
+                assert torch.equal(y, y_other[:, 0])
+                other.update(after)
+                for name, tensor in other.items():
+                    torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-12)
+        refused: list[dict[str, Any]] = [
+            {"more": x_t},
+            {"F": None},
+            {"F": state["F"].numpy()},
+            {"F": state["F"].float()},
+            {"F": state["F"].mT.contiguous().mT},
+            {"F": state["F"].to_sparse()},
+        ]
+        for entry in refused:
+            before = {name: tensor.clone() for name, tensor in state.items()}
+            with pytest.raises((TypeError, ValueError), match=r"^state"):
+                cell.step(x_t, state | entry)
+            assert_equal(state, before)
 
 
 @pytest.mark.parametrize("written", ["h", "energy"])

@@ -9,35 +9,17 @@ import variants
 pytest.importorskip("torch")
 import torch
 from stpn_swift.torch import STPNR, Cell, Modulated, cell_from_config
+from stpn_swift.torch.module import Backend
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch_cells import H, I, draw, draw_state_of, each, make_variant
 
-B, T, I, H = 5, 6, 2, 5  # noqa: E741
+B, T = 5, 6
 LENGTHS = torch.tensor([3, 6, 1, 3, 5])
-A_CELL_OF_EACH = ["stpnr all at once", "stpnf", "hebbff", "fast weights", "modul"]
-
-each = pytest.mark.parametrize("variant", A_CELL_OF_EACH)
-
-
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
-def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def make(variant: str, **options: Any) -> Cell:
-    numpy_cell = variants.make(variant, I, H)
-    cell = cell_from_config(numpy_cell.config, dtype=torch.float64, **options)
-    cell.load_state_dict({name: torch.from_numpy(array) for name, array in numpy_cell.params.items()})
-    return cell
 
 
 def draw_state(cell: Cell) -> dict[str, Tensor]:
-    zeros = cell.initial_state(B)
-    return {name: (0.3 * draw(*zero.shape)).requires_grad_() for name, zero in zeros.items()}
+    return draw_state_of(cell, B, gradient=True)
 
 
 def gradients(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
@@ -70,8 +52,8 @@ def padded(sequences: tuple[Tensor, ...], time: int) -> Tensor:
 
 @each
 def test_a_single_sample(variant: str) -> None:
-    cell, x, state, resets = make(variant), draw(B, T, I), None, torch.rand(B, T) < 0.3
-    for state in (None, draw_state(make(variant))):
+    cell, x, state, resets = make_variant(variant), draw(B, T, I), None, torch.rand(B, T) < 0.3
+    for state in (None, draw_state(make_variant(variant))):
         before = None if state is None else {name: tensor[1] for name, tensor in state.items()}
         y, final, energy = cell(x[1], before, resets[1], energy=True)
         expected = cell(x, state, resets, energy=True)
@@ -81,7 +63,7 @@ def test_a_single_sample(variant: str) -> None:
 
 @each
 def test_time_first(variant: str) -> None:
-    cell, other = make(variant, batch_first=False), make(variant)
+    cell, other = make_variant(variant, batch_first=False), make_variant(variant)
     x, state, resets = draw(B, T, I), draw_state(cell), torch.rand(B, T) < 0.3
     for lengths in (None, LENGTHS):
         y, final, energy = cell(x.transpose(0, 1), state, resets.T, energy=True, lengths=lengths)
@@ -96,7 +78,7 @@ def test_time_first(variant: str) -> None:
 @pytest.mark.parametrize("backend", ["kernel", "torch"])
 @pytest.mark.parametrize("with_state", [False, True])
 def test_lengths(variant: str, backend: str, with_state: bool) -> None:
-    cell = make(variant, backend=backend)
+    cell = make_variant(variant, backend=backend)
     x, state = draw(B, T, I).requires_grad_(), draw_state(cell) if with_state else None
     resets = torch.rand(B, T) < 0.3 if with_state else None
     inputs = [x, *cell.parameters(), *(state or {}).values()]
@@ -118,13 +100,13 @@ def test_lengths(variant: str, backend: str, with_state: bool) -> None:
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("sort", [True, False])
 def test_packed_sequences(variant: str, batch_first: bool, sort: bool) -> None:
-    cell = make(variant, batch_first=batch_first)
+    cell = make_variant(variant, batch_first=batch_first)
     lengths = LENGTHS.sort(descending=True).values if sort else LENGTHS
     x, state, resets = draw(B, T, I).requires_grad_(), draw_state(cell), torch.rand(B, T) < 0.3
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=sort)
     y, final, energy = cell(packed, state, resets if batch_first else resets.T, energy=True)
     assert isinstance(y, PackedSequence)
-    expected = make(variant)(x, state, resets, energy=True, lengths=lengths)
+    expected = make_variant(variant)(x, state, resets, energy=True, lengths=lengths)
     assert torch.equal(pad_packed_sequence(y, batch_first=True)[0], expected[0])
     assert torch.equal(pad_packed_sequence(energy, batch_first=True)[0], expected[2])
     assert_close(list(final.values()), list(expected[1].values()))
@@ -133,7 +115,7 @@ def test_packed_sequences(variant: str, batch_first: bool, sort: bool) -> None:
 
 
 def test_lengths_of_no_samples() -> None:
-    y, state = make("stpnr")(draw(0, T, I), lengths=LENGTHS[:0])
+    y, state = make_variant("stpnr")(draw(0, T, I), lengths=LENGTHS[:0])
     assert y.shape == (0, T, H) and state["h"].shape == (0, H)
 
 
@@ -141,14 +123,14 @@ def test_packed_sequences_as_nn_lstm_takes_them() -> None:
     """Shapes and orders, with the cell in the place of an LSTM."""
     packed = pack_padded_sequence(draw(B, T, I), LENGTHS, batch_first=True, enforce_sorted=False)
     expected, (h, _) = torch.nn.LSTM(I, H, batch_first=True, dtype=torch.float64)(packed)
-    y, state = make("stpnr")(packed)
+    y, state = make_variant("stpnr")(packed)
     assert y.data.shape == expected.data.shape and state["h"].shape == h[0].shape
     for one, other in zip(y[1:], expected[1:], strict=True):
         assert torch.equal(one, other)
 
 
 def test_backends_agree(variant: str) -> None:
-    cell = make(variant)
+    cell = make_variant(variant)
     x, state, resets = draw(B, T, I).requires_grad_(), draw_state(cell), torch.rand(B, T) < 0.3
     inputs = [x, *state.values(), *cell.parameters()]
     results, stepped = [], []
@@ -168,7 +150,7 @@ def test_backends_agree(variant: str) -> None:
 
 
 def test_the_plain_form_has_second_derivatives() -> None:
-    cell, x = make("stpnr", backend="torch"), draw(1, 2, I).requires_grad_()
+    cell, x = make_variant("stpnr", backend="torch"), draw(1, 2, I).requires_grad_()
     assert torch.autograd.gradgradcheck(lambda x: cell(x)[0], x)
 
 
@@ -184,6 +166,50 @@ def test_auto_computes_on_any_device_and_in_any_dtype() -> None:
     assert y.dtype == final["F"].dtype == torch.bfloat16
     assert cell.step(x[:, 0], state).dtype == torch.bfloat16
     assert torch.equal(state["h"], y[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+def test_steps_under_autocast_take_inputs_of_16_bits(dtype: torch.dtype, backend: Backend) -> None:
+    cell, x_t = STPNR(I, H, backend=backend), torch.randn(B, I).to(dtype)
+    state, expected = cell.initial_state(B), cell.initial_state(B)
+    with torch.no_grad():
+        for _ in range(2):
+            with torch.autocast("cpu", dtype=dtype):
+                y = cell.step(x_t, state)
+            assert torch.equal(y, cell.step(x_t.float(), expected))
+        assert y.dtype == torch.float32 and torch.equal(state["F"], expected["F"])
+        with pytest.raises(TypeError, match=r"x_t: expected torch\.float32, got"):
+            cell.step(x_t, state)
+        halves = {name: tensor.to(dtype) for name, tensor in state.items()}
+        with (
+            torch.autocast("cpu", dtype=dtype),
+            pytest.raises(TypeError, match=r"state\['h'\]: expected torch\.float32, got"),
+        ):
+            cell.step(x_t, halves)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.int64, torch.bool])
+def test_dtypes_that_are_not_floating_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(TypeError, match=f"dtype: expected a floating dtype of torch, got {dtype}"):
+        STPNR(I, H, dtype=dtype)
+    cell, x = STPNR(I, H), torch.zeros(B, T, I, dtype=dtype)
+    for call in (lambda: cell(x), lambda: cell.step(x[:, 0], cell.initial_state(B))):
+        with (
+            torch.no_grad(),
+            pytest.raises(TypeError, match=rf"x(_t)?: expected torch\.float32, got {dtype}"),
+        ):
+            call()
+    cast = {name: parameter.to(dtype) for name, parameter in cell.named_parameters()}
+    refused = rf"params\['weight'\]: expected a floating dtype of torch, got {dtype}"
+    with pytest.raises(TypeError, match=refused):
+        torch.func.functional_call(cell, cast, (x,))
+    state = cell.initial_state(B)
+    if dtype.is_complex:
+        with pytest.warns(UserWarning, match="Complex modules"):
+            cell.to(dtype)
+        with torch.no_grad(), pytest.raises(TypeError, match=refused):
+            cell.step(x[:, 0], state)
 
 
 def test_parameters_are_drawn_in_their_ranges(variant: str) -> None:
@@ -299,7 +325,7 @@ def test_bad_input_is_refused(
     backend: str, error: type[Exception], message: str, call: Callable[[Cell], object]
 ) -> None:
     with pytest.raises(error, match=message):
-        call(make("stpnr", backend=backend))
+        call(make_variant("stpnr", backend=backend))
 
 
 STEPS_REFUSED: list[tuple[str, Callable[[Cell, Tensor, dict[str, Tensor]], object]]] = [
@@ -319,7 +345,7 @@ STEPS_REFUSED: list[tuple[str, Callable[[Cell, Tensor, dict[str, Tensor]], objec
 def test_bad_steps_are_refused(
     backend: str, message: str, call: Callable[[Cell, Tensor, dict[str, Tensor]], object]
 ) -> None:
-    cell = make("stpnr", backend=backend)
+    cell = make_variant("stpnr", backend=backend)
     state = cell.initial_state(B)
     with pytest.raises(ValueError, match=message):
         call(cell, draw(B, I), state)

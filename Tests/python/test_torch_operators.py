@@ -11,44 +11,26 @@ from conftest import AVAILABLE
 
 pytest.importorskip("torch")
 import torch
-from stpn_swift.torch import STPNR, Cell, cell_from_config, operators
+from stpn_swift.torch import STPNR, Cell, operators
 from stpn_swift.torch.module import Backend
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, vmap
+from torch_cells import A_CELL_OF_EACH, H, I, draw, draw_state_of, each, make_variant
 
-B, T, I, H, N = 3, 4, 2, 5, 3  # noqa: E741
-A_CELL_OF_EACH = ["stpnr all at once", "stpnf", "hebbff", "fast weights", "modul"]
+B, T, N = 3, 4, 3
 
-each = pytest.mark.parametrize("variant", A_CELL_OF_EACH)
-
-
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
-def draw(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def make(variant: str) -> Cell:
-    numpy_cell = variants.make(variant, I, H)
-    cell = cell_from_config(numpy_cell.config, dtype=torch.float64)
-    cell.load_state_dict({name: torch.from_numpy(array) for name, array in numpy_cell.params.items()})
-    return cell
-
-
-def draw_state(cell: Cell, batch: int = B) -> dict[str, Tensor]:
-    return {name: 0.3 * draw(*zero.shape) for name, zero in cell.initial_state(batch).items()}
+needs_vmap = pytest.mark.skipif(
+    not hasattr(torch.library, "register_vmap"), reason="operators have rules for vmap from PyTorch 2.5 on"
+)
 
 
 def differentiate(call: Callable[..., Any], cell: Cell, batch: int, time: int) -> list[Tensor]:
     """What a call of a cell, or what is made of it, returns, and the gradients of a loss of all of it."""
     torch.manual_seed(batch * time)
     x, resets = draw(batch, time, I).requires_grad_(), torch.rand(batch, time) < 0.3
-    state = {name: tensor.requires_grad_() for name, tensor in draw_state(cell, batch).items()}
+    state = {name: tensor.requires_grad_() for name, tensor in draw_state_of(cell, batch).items()}
     y, final, energy = call(x, state, resets, energy=True)
     loss = y.pow(2).sum() + sum(tensor.pow(2).sum() for tensor in final.values())
     inputs: list[Tensor] = [x, *state.values(), *cell.parameters()]
@@ -63,19 +45,21 @@ def assert_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
 @each
 @pytest.mark.parametrize("with_state", [False, True])
 def test_the_operators_are_what_torch_expects(variant: str, with_state: bool) -> None:
-    cell, ops = make(variant).requires_grad_(with_state), torch.ops.stpn_swift
+    cell, ops = make_variant(variant).requires_grad_(with_state), torch.ops.stpn_swift
     described = operators.describe(cell.config, torch.float64)
     params = [cell.get_parameter(name) for name in stpn_swift.cell_from_config(cell.config).params]
-    state = list(draw_state(cell).values()) if with_state else []
+    state = list(draw_state_of(cell, B).values()) if with_state else []
     resets = torch.rand(B, T) < 0.3 if with_state else None
     call = draw(B, T, I), params, state, resets, described, with_state, 0, None
     torch.library.opcheck(ops.sequence.default, call)
 
     detached: list[Any] = [parameter.detach() for parameter in params]
     call = call[0], detached, *call[2:]
-    # A tape has bytes that nothing has written, so that no two are the same.
-    checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
-    torch.library.opcheck(ops.forward.default, call, test_utils=checks)
+    torch.use_deterministic_algorithms(True)  # fills the bytes of a tape that the kernel does not write
+    try:
+        torch.library.opcheck(ops.forward.default, call)
+    finally:
+        torch.use_deterministic_algorithms(False)
     *results, link, tape = ops.forward(*call)
     grad_final = [None, *map(torch.randn_like, results[2 : 1 + len(cell.initial_state(B))])]
     wanted = [True, *[index > 0 for index in range(len(params))], *[True] * len(state)]
@@ -103,7 +87,7 @@ def test_only_a_tape_is_kept() -> None:
         kept.append(tensor.nbytes)
         return tensor
 
-    cell = make("stpnr")
+    cell = make_variant("stpnr")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         differentiate(cell, cell, B, T)
     assert operators.tape_size(operators.describe(cell.config, torch.float64), B, T) in kept
@@ -119,7 +103,7 @@ def test_only_a_tape_is_kept() -> None:
 )
 def test_compiled_code_is_for_all_lengths(variant: str, backend: str) -> None:
     torch._dynamo.reset()
-    cell, counter = make(variant), CompileCounterWithBackend(backend)
+    cell, counter = make_variant(variant), CompileCounterWithBackend(backend)
     compiled = torch.compile(cell, fullgraph=True, backend=counter)
     for batch, time in ((3, 4), (5, 6), (7, 33), (2, 100), (64, 7)):
         expected = differentiate(cell, cell, batch, time)
@@ -135,7 +119,7 @@ def test_a_network_around_a_cell_is_compiled_with_it() -> None:
     class Reader(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.cell, self.readout = make("stpnr"), torch.nn.Linear(H, I, dtype=torch.float64)
+            self.cell, self.readout = make_variant("stpnr"), torch.nn.Linear(H, I, dtype=torch.float64)
 
         def forward(self, x: Tensor) -> Any:
             return self.readout(torch.tanh(self.cell(2 * x)[0]))[:, -1]
@@ -151,7 +135,7 @@ def test_a_network_around_a_cell_is_compiled_with_it() -> None:
 
 
 def test_a_cell_is_exported_with_any_batch_and_time(tmp_path: Path) -> None:
-    cell = make("stpnr")
+    cell = make_variant("stpnr")
     sizes = {"x": {0: torch.export.Dim("B"), 1: torch.export.Dim("T")}}
     torch.export.save(
         torch.export.export(cell, (draw(B, T, I),), dynamic_shapes=sizes), tmp_path / "cell.pt2"
@@ -162,9 +146,10 @@ def test_a_cell_is_exported_with_any_batch_and_time(tmp_path: Path) -> None:
 
 
 @each
+@needs_vmap
 def test_a_stack_of_inputs(variant: str) -> None:
-    cell, x, resets = make(variant), draw(N, B, T, I), torch.rand(B, N, T) < 0.3
-    states = [draw_state(cell) for _ in range(N)]
+    cell, x, resets = make_variant(variant), draw(N, B, T, I), torch.rand(B, N, T) < 0.3
+    states = [draw_state_of(cell, B) for _ in range(N)]
     stacked = {name: torch.stack([state[name] for state in states], -1) for name in states[0]}
     y, final, energy = vmap(lambda *call: cell(*call, energy=True), (0, -1, 1))(x, stacked, resets)
     for i in range(N):
@@ -177,8 +162,9 @@ def test_a_stack_of_inputs(variant: str) -> None:
 
 
 @each
+@needs_vmap
 def test_an_ensemble_is_trained_at_once(variant: str) -> None:
-    cell, x = make(variant), draw(B, T, I)
+    cell, x = make_variant(variant), draw(B, T, I)
     params = {
         name: torch.stack([p.detach() + 0.01 * i for i in range(N)]).requires_grad_()
         for name, p in cell.named_parameters()
@@ -196,8 +182,31 @@ def test_an_ensemble_is_trained_at_once(variant: str) -> None:
 
 
 @each
+@needs_vmap
+def test_stacks_of_none(variant: str) -> None:
+    cell, x = make_variant(variant), draw(B, T, I)
+    params = {name: draw(0, *p.shape, gradient=True) for name, p in cell.named_parameters()}
+    resets = torch.zeros(0, B, T, dtype=torch.bool)
+
+    def run(params: dict[str, Tensor], x: Tensor, resets: Tensor) -> Any:
+        return functional_call(cell, params, (x, None, resets))
+
+    y, final = vmap(run, (0, None, 0))(params, x, resets)
+    assert y.shape == (0, B, T, H)
+    assert {name: tensor.shape[1:] for name, tensor in final.items()} == {
+        name: tensor.shape for name, tensor in cell.initial_state(B).items()
+    }
+    gradients = torch.autograd.grad(y.sum(), list(params.values()))
+    of_each = vmap(grad(lambda *call: run(*call)[0].sum()), (0, None, 0))(params, x, resets)
+    for found in (gradients, of_each.values()):
+        assert [gradient.shape for gradient in found] == [p.shape for p in params.values()]
+    assert vmap(cell)(draw(0, B, T, I))[0].shape == (0, B, T, H)
+
+
+@each
+@needs_vmap
 def test_gradients_for_each_of_a_stack(variant: str) -> None:
-    cell, x = make(variant), draw(N, B, T, I)
+    cell, x = make_variant(variant), draw(N, B, T, I)
 
     def loss(params: dict[str, Tensor], x: Tensor) -> Any:
         y, final = functional_call(cell, params, (x,))
@@ -236,7 +245,7 @@ def dual(cell: Cell, x: Tensor) -> None:
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_derivatives_that_the_kernel_has_not(name: str) -> None:
-    cell, x = make("stpnr"), draw(B, T, I)
+    cell, x = make_variant("stpnr"), draw(B, T, I)
     with pytest.raises(RuntimeError, match='a cell with backend="torch" has them'):
         UNKNOWN[name](cell, x)
     cell.backend = "torch"

@@ -212,7 +212,8 @@ class Cell(nn.Module):
         """
         params = self._params()
         packed = x if isinstance(x, PackedSequence) else None
-        values, state = self._checked(x.data if isinstance(x, PackedSequence) else x, state, resets, params)
+        values = x.data if isinstance(x, PackedSequence) else x
+        values, state = self._checked("x", values, state, resets, params)
         if values.shape[-1:] != (self.input_size,) or (packed is None and values.ndim not in (2, 3)):
             I = self.input_size  # noqa: E741
             raise ValueError(f"x: expected shape (B, T, {I}) or (T, {I}), got {tuple(values.shape)}")
@@ -267,7 +268,7 @@ class Cell(nn.Module):
         Parameters
         ----------
         x_t
-            (B,I).
+            (B,I); under autocast of 16 bits too, as for `forward`.
         state
             Its tensors are replaced by the state after the step: contiguous, none overlapping another
             argument.
@@ -313,7 +314,7 @@ class Cell(nn.Module):
     def _step_of_torch(
         self, params: Tensors, x_t: Tensor, state: Tensors, out: Tensor | None, energy: Tensor | None
     ) -> Tensor:
-        x_t, before = self._checked(x_t, state, None, params)
+        x_t, before = self._checked("x_t", x_t, state, None, params)
         if x_t.ndim != 2 or x_t.shape[1] != self.input_size:
             raise ValueError(f"x_t: expected shape (B, {self.input_size}), got {tuple(x_t.shape)}")
         y, after, used = self._sequence(params, energy is not None, x_t.unsqueeze(1), before, None)
@@ -368,7 +369,7 @@ class Cell(nn.Module):
         raise ValueError(f'backend: expected "auto", "kernel" or "torch", got {self.backend!r}')
 
     def _checked(
-        self, x: Tensor, state: Tensors | None, resets: Tensor | None, params: Tensors
+        self, name: str, x: Tensor, state: Tensors | None, resets: Tensor | None, params: Tensors
     ) -> tuple[Tensor, Tensors | None]:
         """x and the state in the dtype of the parameters."""
         like = _like(params)
@@ -378,16 +379,16 @@ class Cell(nn.Module):
         if _autocasts(device.type):
             x = _cast(x, dtype)
             state = state and {name: _cast(tensor, dtype) for name, tensor in state.items()}
-        check_tensor("x", x, device, dtype)
+        check_tensor(name, x, device, dtype)
         if state is not None:
             check_entries("state", state, self._state_shapes)
-            for name, tensor in state.items():
-                check_tensor(f"state['{name}']", tensor, device, dtype)
+            for entry, tensor in state.items():
+                check_tensor(f"state['{entry}']", tensor, device, dtype)
         if resets is not None:
             check_tensor("resets", resets, device, torch.bool, torch.uint8)
-        for name, parameter in params.items():
+        for entry, parameter in params.items():
             if parameter.device != device or parameter.dtype != dtype:
-                check_tensor(f"params['{name}']", parameter, device, dtype)
+                check_tensor(f"params['{entry}']", parameter, device, dtype)
         return x, state
 
     def _check_shapes(self, state: Tensors | None, resets: Tensor | None, batch: int, time: int) -> None:
