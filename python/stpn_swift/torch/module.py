@@ -345,7 +345,7 @@ class Cell(nn.Module):
                 self.threads,
                 self.implementation,
             )
-            final = dict(zip(self._state_shapes, results[1:], strict=False))
+            final = dict(zip(self._state_shapes, results[1 : 1 + len(self._state_shapes)], strict=True))
             return results[0], final, results[-1] if energy else None
         for name, shape in self._parameter_shapes.items():
             check_shape(f"params['{name}']", params[name], shape)

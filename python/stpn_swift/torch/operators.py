@@ -302,7 +302,8 @@ def sequence(*call: Any) -> list[Tensor]:
     others_first = (
         torch.compiler.is_compiling() or torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
     )
-    return cast(list[Tensor], _sequence(*call)) if others_first else _differentiable(*call)
+    results: list[Tensor] = _sequence(*call) if others_first else _differentiable(*call)
+    return results
 
 
 def _once(operator: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
