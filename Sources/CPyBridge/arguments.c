@@ -1,4 +1,5 @@
 #include "arguments.h"
+#include "pages.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -190,6 +191,8 @@ static int take_buffer(Arguments *arguments, PyObject *object, Label label, Elem
     if (access == OUTPUT && check_output(view, label, element) < 0)
         return -1;
     *pointer = view->buf;
+    if (access == OUTPUT)
+        prefer_large_pages(view->buf, (size_t)view->len);
     if (access == INPUT && pack_input(arguments, index, element, pointer) < 0)
         return -1;
     if (!*pointer)

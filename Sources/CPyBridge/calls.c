@@ -2,6 +2,7 @@
 #include "arguments.h"
 #include "cell.h"
 #include "errors.h"
+#include "pages.h"
 
 static Element real(const CellObject *self)
 {
@@ -28,9 +29,12 @@ static int take_memory(Arguments *held, const CellObject *self, const stpn_run *
         return -1;
     }
     *memory = held->workspace = PyMem_Malloc(*size);
-    if (!*memory)
+    if (!*memory) {
         PyErr_NoMemory();
-    return *memory ? 0 : -1;
+        return -1;
+    }
+    prefer_large_pages(*memory, *size);
+    return 0;
 }
 
 static int same_run(const stpn_run *a, const stpn_run *b)
