@@ -5,8 +5,8 @@
 setup.py links the library into the Python extension, the Makefile into the C tests. The sources are those of
 the Swift package, compiled as Embedded Swift, which has no runtime, or by a toolchain that cannot do that as
 ordinary Swift, whose runtime becomes a part of the library. Either way it needs libc alone. STPN_KERNEL_BUILD
-in the environment, "embedded" or "static", takes the place of that choice. For x86-64 the part that computes
-is compiled three times, for SSE, AVX2 and AVX-512, and chosen at run time (Sources/CPlatform/kernels.c).
+in the environment, "embedded" or "static", takes the place of that choice. For x86-64 the fast kernel is
+compiled three times, for SSE, AVX2 and AVX-512, and chosen at run time (Sources/CPlatform/kernels.c).
 
 Linux on x86-64 is what is tested. Linux and macOS on arm64 have one instruction set each, and are untested.
 """
@@ -56,14 +56,21 @@ class Runtime(Enum):
     STATIC = "Swift runtime (static)"
 
 
+# A kernel is called after its arguments were checked, checks no pointer anyway, and has no array on the stack
+# whose indices come from a caller. The sets that today's processors choose are compiled for speed, the one of
+# processors from before 2013 for size.
+UNCHECKED = ["-Xfrontend", "-remove-runtime-asserts", "-Xfrontend", "-disable-stack-protector"]
+
+
 @dataclass(frozen=True)
 class InstructionSet:
-    """A processor level that the computing part is compiled for, and the condition that selects it in
-    Swift."""
+    """A processor level that the fast kernel is compiled for, the condition that selects it in Swift, and
+    what it is optimised for."""
 
     name: str
     march: str
     condition: str
+    optimization: str
 
     @property
     def entry_point(self) -> str:
@@ -72,9 +79,13 @@ class InstructionSet:
 
 BASELINES = {"x86_64": "x86-64-v2", "aarch64": "armv8-a"}
 X86_64_SETS = [
-    InstructionSet("x86-64-v3", "x86-64-v3", "STPN_X86_64_V3"),
-    InstructionSet("x86-64-v4", "x86-64-v4", "STPN_X86_64_V4"),
+    InstructionSet("baseline", BASELINES["x86_64"], "STPN_BASELINE", "-Osize"),
+    InstructionSet("x86-64-v3", "x86-64-v3", "STPN_X86_64_V3", "-O"),
+    InstructionSet("x86-64-v4", "x86-64-v4", "STPN_X86_64_V4", "-O"),
 ]
+# Said to Swift and to C where these sets have objects of their own. Elsewhere the fast kernel is compiled
+# once, with what checks the calls.
+BASELINE_APART = "STPN_BASELINE_APART"
 
 
 def machine() -> str:
@@ -175,16 +186,21 @@ def runtime_files(swiftc: str) -> list[str]:
 
 
 def compile_swift(
-    swiftc: str, runtime: Runtime, sources: list[Path], march: str, condition: str | None, target: Path
+    swiftc: str,
+    runtime: Runtime,
+    sources: list[Path],
+    march: str,
+    options: list[str],
+    name: str,
+    target: Path,
 ) -> None:
-    command = [swiftc, "-O", "-wmo", "-parse-as-library", "-swift-version", "6", "-module-name", "STPNKernel"]
+    command = [swiftc, "-wmo", "-parse-as-library", "-swift-version", "6", "-module-name", "STPNKernel"]
     if runtime is Runtime.EMBEDDED:
         command += EMBEDDED
     else:  # a runtime tells types apart by their names, into which that of the module enters
-        command += ["-static-stdlib", "-module-abi-name", condition or "STPNKernel"]
+        command += ["-static-stdlib", "-module-abi-name", name]
     command += [word for option in OPTIMIZER for word in ("-Xllvm", option)]
-    command += ["-Xcc", "-fno-math-errno", "-Xcc", f"-march={march}", "-Xcc", "-fPIC"]
-    command += ["-D", condition] if condition else []
+    command += ["-Xcc", "-fno-math-errno", "-Xcc", f"-march={march}", "-Xcc", "-fPIC", *options]
     command += [f"-I{headers}" for headers in HEADERS]
     run([*command, "-c", *map(str, sorted(sources)), "-o", str(target)])
 
@@ -267,27 +283,27 @@ def build(output: Path | None = None) -> Path:
     computing = [source for source in everything if source.parent.name != "ABI"]
     instruction_sets = X86_64_SETS if architecture == "x86_64" else []
 
-    base = output / "base.o"
-    objects = [base] + [output / f"{instruction_set.name}.o" for instruction_set in instruction_sets]
+    objects = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        march = BASELINES[architecture]
-        compilations = [pool.submit(compile_swift, swiftc, runtime, everything, march, None, base)]
-        for instruction_set, target in zip(instruction_sets, objects[1:], strict=True):
-            march, condition = instruction_set.march, instruction_set.condition
-            compilations.append(
-                pool.submit(compile_swift, swiftc, runtime, computing, march, condition, target)
-            )
-        for compilation in compilations:
+        compilations = []
+        for each in reversed(instruction_sets):
+            objects.append(output / f"{each.name}.o")
+            options = [each.optimization, *UNCHECKED, f"-D{each.condition}"]
+            arguments = (swiftc, runtime, computing, each.march, options, each.condition, objects[-1])
+            compilations.append((pool.submit(compile_swift, *arguments), each.entry_point, objects[-1]))
+        objects.append(output / "interface.o")
+        options = ["-O", *([f"-D{BASELINE_APART}"] if instruction_sets else [])]
+        arguments = (swiftc, runtime, everything, BASELINES[architecture], options, "STPNKernel", objects[-1])
+        compilations.append((pool.submit(compile_swift, *arguments), "stpn_*", objects[-1]))
+        for compilation, symbols, target in compilations:
             compilation.result()
-    keep_global(swiftc, "stpn_*", base)
-    for instruction_set, target in zip(instruction_sets, objects[1:], strict=True):
-        keep_global(swiftc, instruction_set.entry_point, target)
+            keep_global(swiftc, symbols, target)
     if runtime is Runtime.STATIC:
         joined = output / "joined.o"
         join_with_runtime(swiftc, objects, joined)
         objects = [joined]
 
-    definitions = ["-DSTPN_WITH_X86_64_KERNELS"] if instruction_sets else []
+    definitions = ["-DSTPN_WITH_X86_64_KERNELS", f"-D{BASELINE_APART}"] if instruction_sets else []
     for source in sorted(PLATFORM.glob("*.c")):
         objects.append(output / f"{source.stem}.o")
         compile_c(source, definitions, objects[-1])

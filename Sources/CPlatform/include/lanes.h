@@ -3,6 +3,9 @@
  * a·b + c: SIMD's own addingProduct reaches the compiler's back end as an operation on each element, which it joins to
  * vectors of half the width where registers are short.
  *
+ * A choice by a comparison, and clip(v, ±bound): with SIMD's masks they are so much that the compiler calls a loop's body four
+ * times instead of writing it out.
+ *
  * The first numbers of a row, fewer than a vector, and zeros: beyond them may be memory of nobody's.
  *
  * The sums of four vectors, as shuffles of all four together. Each is made in the order of Swift's horizontalSum: the quarters of
@@ -42,6 +45,33 @@ stpn_platform_fma_doubles(stpn_platform_doubles a, stpn_platform_doubles b, stpn
     return __builtin_elementwise_fma(a, b, c);
 }
 #endif
+
+static inline __attribute__((always_inline))
+stpn_platform_floats stpn_platform_select_floats(stpn_platform_floats a, stpn_platform_floats b,
+                                                 stpn_platform_floats yes, stpn_platform_floats no)
+{
+    return a < b ? yes : no;
+}
+
+static inline __attribute__((always_inline)) stpn_platform_doubles stpn_platform_select_doubles(
+    stpn_platform_doubles a, stpn_platform_doubles b, stpn_platform_doubles yes, stpn_platform_doubles no)
+{
+    return a < b ? yes : no;
+}
+
+static inline __attribute__((always_inline)) stpn_platform_floats
+stpn_platform_clip_floats(stpn_platform_floats v, stpn_platform_floats bound)
+{
+    stpn_platform_floats lowest = 0 - bound, cut = bound < v ? bound : v;
+    return cut < lowest ? lowest : cut;
+}
+
+static inline __attribute__((always_inline)) stpn_platform_doubles
+stpn_platform_clip_doubles(stpn_platform_doubles v, stpn_platform_doubles bound)
+{
+    stpn_platform_doubles lowest = 0 - bound, cut = bound < v ? bound : v;
+    return cut < lowest ? lowest : cut;
+}
 
 static inline __attribute__((always_inline)) stpn_platform_floats stpn_platform_first_floats(const float *row,
                                                                                              long count)

@@ -24,7 +24,7 @@ const char *stpn_platform_requested_implementation(void);
 typedef int64_t (*stpn_platform_kernel)(const void *job);
 
 /* The kernel compiled for implementation (STPN_X86_64_V3, …), or NULL where this build has none for it or this processor
- * does not run it. STPN_BASELINE is compiled into the Swift module itself and is not found here. */
+ * does not run it. STPN_BASELINE is found here where it is compiled apart (STPN_BASELINE_APART). */
 stpn_platform_kernel stpn_platform_find_kernel(int32_t implementation);
 
 /* STPN_VERSION_NUMBER and STPN_VERSION_STRING of stpn.h. */

@@ -196,7 +196,8 @@ int32_t stpn_state(const stpn_cell *cell, int32_t index, stpn_array *array, stpn
 enum {
     STPN_BEST = 0,      /* the fastest that this processor runs, or the one that STPN_ISA names */
     STPN_PLAIN = 1,     /* the equations written out plainly, one thread: the reference */
-    STPN_BASELINE = 2,  /* for every processor of the architecture that the library is built for */
+    STPN_BASELINE = 2,  /* for every processor of the architecture that the library is built for. On x86-64, where newer ones
+                           have the next two, vectors for float32 alone: float64 is computed as by STPN_PLAIN */
     STPN_X86_64_V3 = 3, /* AVX2 and FMA, vectors of 256 bits */
     STPN_X86_64_V4 = 4  /* AVX-512, vectors of 512 bits */
 };

@@ -130,6 +130,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                 let row = block.historyF.row(replay.s, j, 0).start
                 let E = R.traces ? block.historyE.row(replay.s, j, 0).start : row
                 let (Hp, trace, clamp) = (block.cell.Hp, block.trace, block.cell.clamp)
+                let saturates = block.cell.saturates
                 let (lanes, stride) = (Number.Lanes.scalarCount, block.historyF.stepStride)
                 var f = InlineArray<N, Number.Lanes> {
                     (row + replay.steps.lowerBound &* stride).lanes(k &+ $0 &* lanes)
@@ -141,7 +142,7 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                         let k = k &+ i &* lanes
                         f[i] = ModulatedRow<Number, N>.updated(
                             f[i], R.traces ? (E + step &* stride).lanes(k) : .zero, u: (trace.previous + at).lanes(k),
-                            h: h, m: m, clamp: clamp, R.self)
+                            h: h, m: m, clamp: clamp, saturates: saturates, R.self)
                         (row + (step &+ 1) &* stride).store(f[i], k)
                     }
                 }
@@ -235,7 +236,8 @@ struct ModulatedBackward<Number: Real>: BackwardBlock {
                 let F = block.historyF.row(s, j, t &- origin).start
                 let row = ModulatedRow<Number, N>(
                     width: Hp, w: parameters.w + j &* Hp, alpha: parameters.alpha + j &* Hp, clamp: cell.clamp,
-                    eta: parameters.eta[0], F: F, E: R.traces ? block.historyE.row(s, j, t &- origin).start : F,
+                    saturates: cell.saturates, eta: parameters.eta[0], F: F,
+                    E: R.traces ? block.historyE.row(s, j, t &- origin).start : F,
                     stateStride: block.historyF.stride, v: trace.previous + now &* Hp,
                     u: trace.previous + before &* Hp, rowStride: slots &* Hp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* slots) &* Hp &+ j] : 0 },

@@ -24,11 +24,12 @@ struct ModulatedFast<Number: Real>: FastCell {
 
     /// The rule of the networks that were published. The others take one sample at a time: they are many, and every loop of
     /// theirs takes its time to compile.
-    typealias SharedRule = ModulatedRuleOf<No, No, No>
+    typealias SharedRule = ModulatedRuleOf<No, No>
     var sharesLoads: Bool {
         !traces && (description.addition == .plain || description.addition == .clipped)
     }
     var clamp: Number { Number(description.clamp) }
+    var saturates: Bool { description.addition == .saturating }
 
     /// The parameters, or sums of their gradients, in rows that vectors can load whole.
     struct Rows {

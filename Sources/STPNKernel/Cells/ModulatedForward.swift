@@ -75,7 +75,7 @@ struct ModulatedForward<Number: Real>: ForwardBlock {
             for j in 0..<cell.H {
                 let row = ModulatedRow<Number, N>(
                     width: Hp, w: parameters.w + j &* Hp, alpha: parameters.alpha + j &* Hp, clamp: cell.clamp,
-                    eta: parameters.eta[0], F: block.F + s &* cell.matrix + j &* Hp,
+                    saturates: cell.saturates, eta: parameters.eta[0], F: block.F + s &* cell.matrix + j &* Hp,
                     E: block.E + s &* cell.matrix + j &* Hp, stateStride: cell.matrix,
                     v: trace.previous + now &* Hp, u: trace.previous + before &* Hp, rowStride: slots &* Hp,
                     h: InlineArray { i in P.updates ? trace.h[(before &+ i &* slots) &* Hp &+ j] : 0 },

@@ -269,7 +269,7 @@ extension STPN {
             if job.type == .float32 && presynapticSize >= Float.Lanes.scalarCount {
                 return STPNStep<Float>(self, batch: job.batch, threads: job.threads).perform(job.work)
             }
-            if job.type == .float64 && presynapticSize >= Double.Lanes.scalarCount {
+            if Double.isFast && job.type == .float64 && presynapticSize >= Double.Lanes.scalarCount {
                 return STPNStep<Double>(self, batch: job.batch, threads: job.threads).perform(job.work)
             }
         }

@@ -13,6 +13,10 @@ protocol Real: SIMDNumber {
     /// The vector that the fast kernel computes with: as wide as the instruction set that it is compiled for.
     associatedtype Lanes: SIMD & BitwiseCopyable where Lanes.Scalar == Self
 
+    /// Whether the fast kernel is compiled for this type. In the set of the oldest processors, which is to be small, it is not
+    /// for Double: they have the plain kernel.
+    static var isFast: Bool { get }
+
     /// How many numbers fill 64 bytes: rows of the fast kernel are padded to a multiple of it, whatever the width of
     /// `Lanes`.
     static var rowUnit: Int { get }
@@ -64,24 +68,22 @@ typealias DoubleLanes = SIMD4<Double>
 extension Float: Real {
     typealias Lanes = FloatLanes
 
+    @inline(__always) static var isFast: Bool { true }
     @inline(__always) static var rowUnit: Int { 16 }
     @inline(__always) static var expTerms: Int { 7 }
     @inline(__always) static var largestExponent: Float { 87 }
     @inline(__always) static func libmTanh(_ x: Float) -> Float { stpn_platform_tanhf(x) }
     @inline(__always) static func libmExp(_ x: Float) -> Float { stpn_platform_expf(x) }
 
-    @inline(__always)
+    @_transparent
     static func select(
         _ a: FloatLanes, lessThan b: FloatLanes, _ yes: FloatLanes, else no: FloatLanes
     ) -> FloatLanes {
-        no.replacing(with: yes, where: a .< b)
+        stpn_platform_select_floats(a, b, yes, no)
     }
 
-    @inline(__always)
-    static func clip(_ v: FloatLanes, _ bound: FloatLanes) -> FloatLanes {
-        let cut = v.replacing(with: bound, where: bound .< v)
-        return cut.replacing(with: -bound, where: cut .< -bound)
-    }
+    @_transparent
+    static func clip(_ v: FloatLanes, _ bound: FloatLanes) -> FloatLanes { stpn_platform_clip_floats(v, bound) }
 
     @_transparent static func fma(_ a: FloatLanes, _ b: FloatLanes, _ c: FloatLanes) -> FloatLanes {
         #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)
@@ -130,24 +132,28 @@ extension Float: Real {
 extension Double: Real {
     typealias Lanes = DoubleLanes
 
+    @inline(__always) static var isFast: Bool {
+        #if STPN_BASELINE
+        false
+        #else
+        true
+        #endif
+    }
     @inline(__always) static var rowUnit: Int { 8 }
     @inline(__always) static var expTerms: Int { 13 }
     @inline(__always) static var largestExponent: Double { 708 }
     @inline(__always) static func libmTanh(_ x: Double) -> Double { stpn_platform_tanh(x) }
     @inline(__always) static func libmExp(_ x: Double) -> Double { stpn_platform_exp(x) }
 
-    @inline(__always)
+    @_transparent
     static func select(
         _ a: DoubleLanes, lessThan b: DoubleLanes, _ yes: DoubleLanes, else no: DoubleLanes
     ) -> DoubleLanes {
-        no.replacing(with: yes, where: a .< b)
+        stpn_platform_select_doubles(a, b, yes, no)
     }
 
-    @inline(__always)
-    static func clip(_ v: DoubleLanes, _ bound: DoubleLanes) -> DoubleLanes {
-        let cut = v.replacing(with: bound, where: bound .< v)
-        return cut.replacing(with: -bound, where: cut .< -bound)
-    }
+    @_transparent
+    static func clip(_ v: DoubleLanes, _ bound: DoubleLanes) -> DoubleLanes { stpn_platform_clip_doubles(v, bound) }
 
     @_transparent static func fma(_ a: DoubleLanes, _ b: DoubleLanes, _ c: DoubleLanes) -> DoubleLanes {
         #if STPN_X86_64_V3 || STPN_X86_64_V4 || arch(arm64)

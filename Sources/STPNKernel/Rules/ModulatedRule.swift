@@ -1,18 +1,16 @@
 /// The arithmetic of row j of the synapses of N samples of a modulated cell (docs/cells.md, section 5): the read of (13) and
-/// the update (14), (15), and their adjoints. The options that change it are types, as in STPNRule.swift.
+/// the update (14), (15), and their adjoints. The options that change it are types, as in STPNRule.swift, but for the two
+/// additions that forget, which share a loop.
 protocol ModulatedRule {
     /// M is the eligibility trace E, and not the outer product D.
     static var traces: Bool { get }
-    /// (1 - m) F + m M
-    static var replaces: Bool { get }
-    /// F + m M - |m M| F
-    static var saturates: Bool { get }
+    /// (1 - m) F + m M, or F + m M - |m M| F
+    static var forgets: Bool { get }
 }
 
-enum ModulatedRuleOf<Traces: Flag, Replaces: Flag, Saturates: Flag>: ModulatedRule {
+enum ModulatedRuleOf<Traces: Flag, Forgets: Flag>: ModulatedRule {
     @inline(__always) static var traces: Bool { Traces.value }
-    @inline(__always) static var replaces: Bool { Replaces.value }
-    @inline(__always) static var saturates: Bool { Saturates.value }
+    @inline(__always) static var forgets: Bool { Forgets.value }
 }
 
 /// A pass over synapses that waits for its rule.
@@ -29,9 +27,8 @@ extension Modulated {
     private func withRule<P: ModulatedRulePass, Traces: Flag>(_ pass: P, _: Traces.Type) {
         switch addition {
         // Without a clip c is infinite.
-        case .plain, .clipped: pass.run(ModulatedRuleOf<Traces, No, No>.self)
-        case .replacing: pass.run(ModulatedRuleOf<Traces, Yes, No>.self)
-        case .saturating: pass.run(ModulatedRuleOf<Traces, No, Yes>.self)
+        case .plain, .clipped: pass.run(ModulatedRuleOf<Traces, No>.self)
+        case .replacing, .saturating: pass.run(ModulatedRuleOf<Traces, Yes>.self)
         }
     }
 }
@@ -44,6 +41,8 @@ struct ModulatedRow<T: Real, let N: Int> {
     let w: UnsafePointer<T>
     let alpha: UnsafePointer<T>
     let clamp: T
+    /// Of the rules that forget: F + m M - |m M| F, and not (1 - m) F + m M
+    let saturates: Bool
     /// etaet; unused without a trace
     let eta: T
     /// F of the first sample, in the adjoint between the two steps, and E; those of the others lie `stateStride` apart.
@@ -66,11 +65,13 @@ struct ModulatedRow<T: Real, let N: Int> {
 
     /// The new F. The same operations in the pass forward and in its replay, so the same bits.
     @_transparent
-    static func updated<R: ModulatedRule>(_ f: V, _ e: V, u: V, h: T, m: T, clamp: T, _: R.Type) -> V {
+    static func updated<R: ModulatedRule>(
+        _ f: V, _ e: V, u: V, h: T, m: T, clamp: T, saturates: Bool, _: R.Type
+    ) -> V {
         let added = added(e, u: u, h: h, m: m, R.self)
-        if R.replaces { return fma(f, 1 - m, added) }
-        if R.saturates { return T.clip(f + added - absolute(added, T.self) * f, V(repeating: clamp)) }
-        return T.clip(f + added, V(repeating: clamp))
+        if !R.forgets { return T.clip(f + added, V(repeating: clamp)) }
+        if !saturates { return fma(f, 1 - m, added) }
+        return T.clip(f + added - absolute(added, T.self) * f, V(repeating: clamp))
     }
 
     /// The new E
@@ -89,7 +90,7 @@ struct ModulatedRow<T: Real, let N: Int> {
                 if P.updates {
                     let u = (u + i &* rowStride).lanes(k)
                     let e = R.traces ? (E + i &* stateStride).lanes(k) : .zero
-                    f = Self.updated(f, e, u: u, h: h[i], m: m[i], clamp: clamp, R.self)
+                    f = Self.updated(f, e, u: u, h: h[i], m: m[i], clamp: clamp, saturates: saturates, R.self)
                     Fi.store(f, k)
                     if R.traces { (E + i &* stateStride).store(Self.traced(e, u: u, h: h[i], eta: eta), k) }
                 }
@@ -185,7 +186,7 @@ struct ModulatedAdjointRow<T: Real, let N: Int> {
     }
 
     /// (15), (14): from the gradient for F after the update to that for F before it.
-    @inline(__always)
+    @_transparent
     private func updateAdjoint<R: ModulatedRule>(
         _: R.Type, _ i: Int, _ k: Int, _ f: V, _ g: V, _ sums: inout Sums
     ) -> V {
@@ -193,20 +194,22 @@ struct ModulatedAdjointRow<T: Real, let N: Int> {
         let u = (row.u + i &* row.rowStride).lanes(k)
         let before = i &* row.stateStride &- stepStride
         let e = R.traces ? (row.E + before).lanes(k) : .zero
-        let masked = R.replaces ? g : unclipped(f, V(repeating: row.clamp), g, T.self)
+        let clips = !R.forgets || row.saturates
+        let masked = clips ? unclipped(f, V(repeating: row.clamp), g, T.self) : g
         var (gBefore, gAdded) = (masked, masked)
-        if R.replaces {
-            gBefore = masked * (1 - m)
-            sums.modulator[i] = sums.modulator[i] - masked * (row.F + before).lanes(k)
-        }
-        if R.saturates {
-            let added = ModulatedRow<T, N>.added(e, u: u, h: h, m: m, R.self)
+        if R.forgets {
             let fBefore = (row.F + before).lanes(k)
-            // The derivative of |added|, 0 at 0
-            let slope = T.select(
-                .zero, lessThan: added, fBefore, else: T.select(added, lessThan: .zero, -fBefore, else: .zero))
-            gBefore = masked - masked * absolute(added, T.self)
-            gAdded = masked - masked * slope
+            if row.saturates {
+                let added = ModulatedRow<T, N>.added(e, u: u, h: h, m: m, R.self)
+                // The derivative of |added|, 0 at 0
+                let slope = T.select(
+                    .zero, lessThan: added, fBefore, else: T.select(added, lessThan: .zero, -fBefore, else: .zero))
+                gBefore = masked - masked * absolute(added, T.self)
+                gAdded = masked - masked * slope
+            } else {
+                gBefore = masked * (1 - m)
+                sums.modulator[i] = sums.modulator[i] - masked * fBefore
+            }
         }
         let gU = gradU + i &* gradRowStride
         if R.traces {

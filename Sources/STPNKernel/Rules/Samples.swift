@@ -13,7 +13,12 @@ enum Samples<let count: Int> {
 }
 
 /// A whole block; what is left over of the batch passes one sample at a time.
+#if STPN_BASELINE
+// Compiled for size: one loop instead of two
+typealias WholeBlock = Samples<1>
+#else
 typealias WholeBlock = Samples<4>
+#endif
 
 /// Work on vectors of a row that follow each other.
 protocol VectorLoop {

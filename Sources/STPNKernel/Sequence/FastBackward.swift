@@ -33,6 +33,7 @@ extension FastSequence {
         let blocks: [C.Backward]
     }
 
+    @inline(never)
     func backwardScratch(_ arena: inout Arena, _ tape: FastTape<C>) -> BackwardScratch {
         let gradients = (0..<groups).map { _ in cell.gradients(&arena) }
         let steps = min(T, stepsPerSegment + stepsInFront)

@@ -10,6 +10,7 @@ extension FastSequence {
 
     /// What steps leave goes to the tape if there is one, else to scratch memory for the step that ends and the next. Room for
     /// that is there in any case: the size of a workspace does not depend on the tape.
+    @inline(never)
     func forwardScratch(_ arena: inout Arena, _ tape: FastTape<C>?) -> ForwardScratch {
         let scratch = cell.parameters(&arena)
         let parameters = tape?.parameters ?? scratch

@@ -1,4 +1,7 @@
-#if STPN_X86_64_V3
+#if STPN_BASELINE
+@_cdecl("stpn_kernel_baseline")
+func kernel(_ job: UnsafeRawPointer) -> Int64 { run(job) }
+#elseif STPN_X86_64_V3
 @_cdecl("stpn_kernel_x86_64_v3")
 func kernel(_ job: UnsafeRawPointer) -> Int64 { run(job) }
 #elseif STPN_X86_64_V4
@@ -14,6 +17,7 @@ private func run(_ job: UnsafeRawPointer) -> Int64 {
 extension FastCell {
     /// The fast kernel's answer to a job; see `SequenceKernel.perform`.
     func run(_ job: Job) -> Int? {
-        FastSequence(self, batch: job.batch, time: job.time, threads: job.threads).perform(job.work)
+        guard Number.isFast else { return nil }
+        return FastSequence(self, batch: job.batch, time: job.time, threads: job.threads).perform(job.work)
     }
 }

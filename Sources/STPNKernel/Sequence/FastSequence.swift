@@ -52,6 +52,7 @@ struct FastSequence<C: FastCell>: SequenceKernel {
         block * blockSize..<min(B, (block + 1) * blockSize)
     }
 
+    @inline(never)
     func tape(_ arena: inout Arena) -> FastTape<C> {
         FastTape(
             parameters: cell.parameters(&arena), trace: cell.trace(&arena, samples: B, slots: T),
@@ -67,6 +68,7 @@ struct FastSequence<C: FastCell>: SequenceKernel {
     }
 
     /// Without a step, a state or its gradient passes unchanged.
+    @inline(never)
     func passState(_ from: UnsafePointer<Number>?, _ to: UnsafeMutablePointer<Number>?, _ index: Int) {
         let count = B * states[index].shape.count
         if let from { to?.copy(from, count) } else { to?.zero(count) }
