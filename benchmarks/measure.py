@@ -25,8 +25,8 @@ PAUSE = 0.02
 # timed: that one finds the caches filled by another.
 CALLS_IN_TURN = 3
 TURN = 5.0
-# Milliseconds above which a call fills the caches itself, and is the turn's only one. The first one after the turn of
-# another may find its memory given back to the system, and take 80 ms more.
+# Milliseconds above which a call fills the caches itself, and is the turn's only one. The first one after the
+# turn of another may find its memory given back to the system, and take 80 ms more.
 LONG_CALL = 500.0
 MIN_TURNS = 5
 
