@@ -116,22 +116,29 @@ static void wait_for(job *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-/* With the lock held: a job that takes one more thread. Takes those that have nothing left off the list. */
-static job *open_job(void)
+/* With the lock held. */
+static void drop_exhausted(void)
 {
-    job **link = &jobs;
-    while (*link != NULL) {
+    for (job **link = &jobs; *link != NULL;) {
         job *j = *link;
-        if (!has_indices(j)) {
+        if (has_indices(j)) {
+            link = &j->next;
+        } else {
             *link = j->next;
             leave(j);
-        } else if (j->slots < j->threads) {
-            return j;
-        } else {
-            link = &j->next;
         }
     }
-    return NULL;
+}
+
+/* With the lock held: a job that takes one more thread. */
+static job *open_job(void)
+{
+    drop_exhausted();
+    job *j = jobs;
+    while (j != NULL && j->slots >= j->threads) {
+        j = j->next;
+    }
+    return j;
 }
 
 /* With the lock held, which others have meanwhile: until a job may be open. */
@@ -236,6 +243,7 @@ static void list(job *j)
 {
     pthread_mutex_lock(&lock);
     hire(j->threads - 1);
+    drop_exhausted();
     atomic_fetch_add(&j->owners, 1);
     j->next = jobs;
     jobs = j;
