@@ -76,9 +76,7 @@ class _Arrays:
 def _places(tensors: Tensors) -> list[Any] | None:
     """Where tensors are, and what is there; None if they are not all tensors with memory."""
     try:
-        return [
-            (name, t.data_ptr(), t.shape, t.stride(), t.dtype, t.is_neg()) for name, t in tensors.items()
-        ]
+        return [(name, t.data_ptr(), t.shape, t.stride(), t.dtype, t.is_neg()) for name, t in tensors.items()]
     except (AttributeError, RuntimeError):
         return None
 
