@@ -65,7 +65,7 @@ bench: $(VENV)/.bench $(BUILD)/limits ## measure against PyTorch and JAX (ARGS="
 	$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.package ## one wheel for every CPython from 3.11 on, in dist/
-	rm -rf $(BUILD)/wheel
+	rm -rf $(BUILD)/wheel $(BUILD)/lib.*
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(BUILD)/wheel .
 	@mkdir -p dist
 	rm -f dist/*.whl

@@ -216,7 +216,8 @@ def keep_global(swiftc: str, symbols: str, target: Path) -> None:
     """Makes every symbol of an object that does not match a pattern its own.
 
     Every object carries copies of functions of the standard library, compiled for its instruction set, of
-    which the linker would keep the first for all.
+    which the linker would keep the first for all. It also carries a hash for incremental compilation, of the
+    folder among other things; without it the same sources make the same file everywhere.
     """
     if sys.platform == "darwin":
         unfinished = target.with_suffix(".unfinished")
@@ -224,7 +225,8 @@ def keep_global(swiftc: str, symbols: str, target: Path) -> None:
         unfinished.rename(target)
     else:
         objcopy = llvm_tool(swiftc, "objcopy")
-        run([objcopy, "--wildcard", f"--keep-global-symbol={symbols}", str(target)])
+        options = [f"--keep-global-symbol={symbols}", "--remove-section=.swift_modhash"]
+        run([objcopy, "--wildcard", *options, str(target)])
 
 
 def join_with_runtime(swiftc: str, objects: list[Path], target: Path) -> None:
