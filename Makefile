@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 
 # A demo that was interrupted goes on, one that is complete says its results again.
-RESUME := $(if $(wildcard runs/retrieval/seed-0/checkpoint.safetensors),--resume)
+RESUME := $(if $(wildcard runs/retrieval/stpnr/seed-0/config.json),--resume)
 
 # What the thorough tests draw, and for how long the fuzzer does.
 SEED ?= 0
@@ -54,7 +54,7 @@ help: ## this list
 # What a user runs.
 
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
-	$(BIN)/python -m stpn_swift.experiments.retrieval $(or $(ARGS),$(RESUME))
+	$(BIN)/stpn train retrieval $(or $(ARGS),$(RESUME))
 
 install: $(KERNEL) ## libstpn, stpn.h, and what pkg-config and CMake read (PREFIX=/usr/local LIBDIR=lib DESTDIR=)
 	$(PYTHON) install_library.py --prefix '$(abspath $(PREFIX))' --libdir '$(LIBDIR)' --destdir '$(DESTDIR)'

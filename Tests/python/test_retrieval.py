@@ -74,6 +74,7 @@ def test_one_hot(sequences: Sequences) -> None:
     assert np.array_equal(x.argmax(axis=2), part.symbols)
     assert np.array_equal(np.unique(x), [0, 1]) and np.all(x.sum(axis=2) == 1)
     assert np.array_equal(part.answers, sequences.answers[10:14])
+    assert part.one_hot("float64").dtype == np.float64 and np.array_equal(part.one_hot("float64"), x)
 
 
 def test_a_seed_is_its_data() -> None:
@@ -84,9 +85,9 @@ def test_a_seed_is_its_data() -> None:
 
 def test_the_sets_of_a_seed_are_independent() -> None:
     seeds = Seeds.from_seed(3)
-    assert seeds._fields == ("train", "validation", "test", "parameters")
+    assert seeds._fields == ("train", "validation", "test", "parameters", "order")
     drawn = {tuple(generator.integers(2**63, size=2)) for generator in seeds}
-    assert len(drawn) == 4
+    assert len(drawn) == 5
 
 
 def test_the_size_of_a_set_changes_no_other() -> None:

@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from small_run import BATCHES, SETTINGS
 from stpn_swift import STPNR
-from stpn_swift.experiments import retrieval
 from stpn_swift.experiments.adam import Adam
-from stpn_swift.experiments.network import SequenceClassifier, flatten
+from stpn_swift.experiments.network import KernelClassifier, flatten
 from stpn_swift.experiments.readout import cross_entropy, linear, linear_backward
 from stpn_swift.experiments.retrieval_data import generate
+from stpn_swift.experiments.run import prepare
 from stpn_swift.experiments.settings import RetrievalSettings
-from stpn_swift.experiments.training import EVALUATION_BATCH, Trainer, accuracy
+from stpn_swift.experiments.training import EVALUATION_BATCH, Trainer, evaluate
 
 Array = NDArray[Any]
 
@@ -53,7 +53,7 @@ def test_gradients_of_the_network(normalize: Any) -> None:
     random = np.random.default_rng(1)
     cell = STPNR(4, 3, normalize=normalize, dtype="float64", seed=2)
     cell.params["weight_gamma"] *= 300  # as large as the weights, so that F matters
-    network = SequenceClassifier(cell, 5, random)
+    network = KernelClassifier(cell, {"weight": random.normal(size=(5, 3)), "bias": random.normal(size=5)})
     x, targets = random.normal(size=(3, 6, 4)), random.integers(5, size=3)
 
     network.loss(x, targets)
@@ -76,7 +76,9 @@ def test_cross_entropy_of_nan_is_nan() -> None:
 
 
 def test_parameters_are_views_of_one_vector() -> None:
-    network = SequenceClassifier(STPNR(4, 3, seed=0), 5, np.random.default_rng(0))
+    random = np.random.default_rng(0)
+    readout = {"weight": random.normal(size=(5, 3)).astype(np.float32), "bias": np.zeros(5, np.float32)}
+    network = KernelClassifier(STPNR(4, 3, seed=0), readout)
     network.vector[:] = np.arange(network.vector.size)
     assert sum(array.size for array in network.parameters.values()) == network.vector.size
     for name, array in network.cell.params.items():
@@ -127,7 +129,7 @@ def test_adam_is_that_of_torch() -> None:
 
 
 def trainer_of(**changes: Any) -> Trainer:
-    return retrieval.prepare(RetrievalSettings(**{**SETTINGS, **changes}))[0]
+    return prepare(RetrievalSettings(**{**SETTINGS, **changes}))[0]
 
 
 def never() -> bool:
@@ -144,7 +146,7 @@ def test_training_learns() -> None:
 
 
 def test_an_incomplete_last_batch_is_left_out_of_training_and_test() -> None:
-    trainer, test = retrieval.prepare(RetrievalSettings(**SETTINGS))
+    trainer, test = prepare(RetrievalSettings(**SETTINGS))
     updates = 0
 
     def count() -> None:
@@ -157,16 +159,34 @@ def test_an_incomplete_last_batch_is_left_out_of_training_and_test() -> None:
     assert len(test) == 32
 
 
-def test_accuracy_counts_every_sequence() -> None:
+def test_an_evaluation_counts_every_sequence() -> None:
     network = trainer_of().network
+    assert isinstance(network, KernelClassifier)
     count = 2 * EVALUATION_BATCH + 3
     sequences = generate(count, np.random.default_rng(0))
-    told = network.logits(sequences.one_hot()).argmax(axis=1)
-    assert accuracy(network, sequences) == np.mean(told == sequences.answers)
+    x = sequences.one_hot()
+    told = network.respond(x).logits.argmax(axis=1)
+    assert evaluate(network, sequences).accuracy == np.mean(told == sequences.answers)
     sequences.answers[:] = told
-    assert accuracy(network, sequences) == 1
+    assert evaluate(network, sequences).accuracy == 1
     sequences.answers[-1] = (told[-1] + 1) % 37
-    assert accuracy(network, sequences) == (count - 1) / count
+    assert evaluate(network, sequences).accuracy == (count - 1) / count
+
+    energy = network.cell.energy(x).sum(axis=2, dtype=np.float64).mean(axis=0)
+    np.testing.assert_allclose(evaluate(network, sequences).energy_by_step, energy, rtol=1e-5)
+
+
+def test_shuffled_epochs_have_orders_of_their_own() -> None:
+    """And the first of another trainer is the same."""
+    seen: list[list[str]] = []
+    for trainer in (trainer_of(shuffle=True), trainer_of(shuffle=True)):
+        for _ in range(2):
+            ordered = trainer._ordered()
+            seen.append([ordered.text(index) for index in range(len(ordered))])
+            trainer.epoch(never, lambda: None)
+    data = [trainer.train.text(index) for index in range(len(trainer.train))]
+    assert all(sorted(order) == sorted(data) and order != data for order in seen)
+    assert seen[0] == seen[2] != seen[1] == seen[3]
 
 
 def test_seeds_differ_in_data_and_parameters() -> None:

@@ -1,6 +1,5 @@
-"""The experiments of the paper on the NumPy API, without torch.
+"""The experiments of the paper: the command `stpn`, also `python -m stpn_swift`.
 
-`python -m stpn_swift.experiments.retrieval` trains on associative retrieval;
-`python -m stpn_swift.experiments.figure` draws several runs into one figure. They need the packages of the
-extra `experiments`: tqdm, matplotlib, safetensors.
+They need the packages of the extra `experiments`; PyTorch, for the networks that the kernel does not compute
+and for `--backend torch`.
 """

@@ -1,76 +1,97 @@
-"""Accuracy by epoch, of one run or several: `python -m stpn_swift.experiments.figure RUN… --output FILE`."""
+"""Figures of groups of runs: vector graphics by their suffix."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
 from ..files import write_atomically
 from .errors import ExperimentError, optional_import
+from .results import Group, spread
 from .retrieval_data import CHANCE, DIGITS_KNOWN
-from .run_folder import RunFolder
+
+WIDE = (7.0, 4.0)
+_BOUNDS = ((CHANCE, "chance"), (DIGITS_KNOWN, "the three digits known, but not which"))
 
 
-def draw_accuracy(runs: Sequence[RunFolder], path: Path) -> None:
-    """Draws the validation accuracy of each run, pale that in training, and the bounds of the task.
-
-    Parameters
-    ----------
-    runs
-        Each with a metrics.csv; a run's label is the name of its folder.
-    path
-        Its suffix says the format: .png, .svg, .pdf.
+def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
+    """Validation accuracy by epoch: the mean over seeds, and between the least and the most.
 
     Raises
     ------
     ExperimentError
-        A run cannot be read, or matplotlib does not know the format.
+        matplotlib does not know the format that the suffix of the path asks for.
     """
-    matplotlib = optional_import("matplotlib.figure")
-    figure = matplotlib.Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for run in runs:
-        history = run.read_metrics()
-        epochs = [row.epoch for row in history]
-        validation = [100 * row.validation_accuracy for row in history]
-        (line,) = axes.plot(epochs, validation, label=run.path.resolve().name)
-        axes.plot(epochs, [100 * row.train_accuracy for row in history], color=line.get_color(), alpha=0.3)
-    across = axes.get_yaxis_transform()
-    for bound, meaning in ((CHANCE, "chance"), (DIGITS_KNOWN, "the three digits known, but not which")):
-        axes.axhline(100 * bound, color="grey", linestyle="--", linewidth=1)
-        axes.text(
-            0.99, 100 * bound + 1, f"{meaning}: {bound:.0%}", transform=across, ha="right", color="grey"
-        )
-    axes.set(xlabel="epoch", ylabel="accuracy (%)", title="Associative retrieval, STPNR", ylim=(0, 102))
-    axes.legend(title="validation (training pale)", loc="upper right", bbox_to_anchor=(1, 0.9))
+    figure, axes = _axes()
+    for one in groups:
+        accuracy = one.by_epoch("validation_accuracy")
+        epochs = range(1, len(accuracy) + 1)
+        (line,) = axes.plot(epochs, [100 * mean(values) for values in accuracy], label=one.title)
+        least, most = ([100 * end(values) for values in accuracy] for end in (min, max))
+        axes.fill_between(epochs, least, most, color=line.get_color(), alpha=0.2, linewidth=0)
+    _draw_bounds(axes)
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 102))
+    figure.legend(loc="outside right upper", frameon=False)
+    _save(figure, path)
 
+
+def draw_energy_by_model(groups: Sequence[Group], path: Path) -> None:
+    """The energy of a test sequence: the mean over seeds and its standard deviation."""
+    figure, axes = _axes()
+    for place, one in enumerate(groups):
+        energy = one.values("test_energy")
+        axes.barh(place, mean(energy), xerr=spread(energy), color=f"C{place}", capsize=3)
+    axes.set_yticks(range(len(groups)), [one.title for one in groups])
+    axes.invert_yaxis()
+    axes.set(xlabel="energy of a sequence", xscale="log")
+    _save(figure, path)
+
+
+def draw_energy_by_step(groups: Sequence[Group], path: Path) -> None:
+    """The energy of each step of a test sequence, means over seeds."""
+    figure, axes = _axes()
+    for one in groups:
+        energy = one.energy_by_step()
+        axes.plot(range(1, len(energy) + 1), energy, marker="o", markersize=3, label=one.title)
+    axes.set(xlabel="step of the sequence", ylabel="energy", yscale="log")
+    figure.legend(loc="outside right upper", frameon=False)
+    _save(figure, path)
+
+
+def draw_accuracy_and_energy(groups: Sequence[Group], path: Path) -> None:
+    """Test accuracy against the energy of a sequence, a point a run."""
+    figure, axes = _axes()
+    for one in groups:
+        accuracy = [100 * value for value in one.values("test_accuracy")]
+        axes.scatter(one.values("test_energy"), accuracy, s=20, label=one.title)
+    _draw_bounds(axes)
+    axes.set(xlabel="energy of a sequence", ylabel="test accuracy (%)", xscale="log", ylim=(0, 102))
+    figure.legend(loc="outside right upper", frameon=False)
+    _save(figure, path)
+
+
+def _axes() -> tuple[Any, Any]:
+    figure = optional_import("matplotlib.figure").Figure(figsize=WIDE, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _draw_bounds(axes: Any) -> None:
+    across = axes.get_yaxis_transform()
+    for bound, meaning in _BOUNDS:
+        axes.axhline(100 * bound, color="grey", linestyle="--", linewidth=1)
+        text = f"{meaning}: {bound:.0%}"
+        axes.text(0.99, 100 * bound + 1, text, transform=across, ha="right", color="grey", fontsize="small")
+
+
+def _save(figure: Any, path: Path) -> None:
     content = io.BytesIO()
     try:
-        figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=150)
+        figure.savefig(content, format=path.suffix.removeprefix(".") or "svg", dpi=150)
     except ValueError as error:
         raise ExperimentError(f"{path}: {error}") from None
     write_atomically(path, content.getvalue())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m stpn_swift.experiments.figure",
-        description="Draw accuracy by epoch of one or several runs of associative retrieval into one figure.",
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".png, .svg or .pdf")
-    parsed = parser.parse_args(arguments)
-    try:
-        draw_accuracy([RunFolder(run) for run in parsed.runs], parsed.output)
-    except (ExperimentError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(parsed.output)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

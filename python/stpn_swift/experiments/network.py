@@ -1,9 +1,10 @@
-"""A cell with a linear readout, all of whose parameters lie in one vector."""
+"""A cell with a linear readout, all of whose learned parameters lie in one vector."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from .. import Cell
 from .readout import cross_entropy, linear, linear_backward
 
 Array = NDArray[Any]
+
+
+class Response(NamedTuple):
+    """What a network answers to a batch: the scores of the classes, `logits` (B,C), and the `energy` (B,T)
+    that its neurons used together in each step (docs/cells.md, section 2)."""
+
+    logits: Array
+    energy: Array
 
 
 def flatten(arrays: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
@@ -25,49 +34,63 @@ def flatten(arrays: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
     return vector, views
 
 
-class SequenceClassifier:
+class SequenceClassifier(ABC):
     """Reads a sequence with a cell and tells its class from the activations after the last step.
 
     Parameters
     ----------
     cell
-        Its parameters become views of the network's vector.
-    classes
-        The number of classes, C.
-    random
-        Draws the readout's weight (C,H) and bias (C) from U(-1/√H, 1/√H).
+        The parameters of the cell by name.
+    fixed
+        The names of those that are not learned.
+    readout
+        Its `weight` (C,H) and `bias` (C).
 
     Attributes
     ----------
     vector, gradient
-        (N): all parameters, and the gradient of the last batch.
+        (N): all learned parameters, and the gradient of the last batch.
     parameters
         Views of `vector` by name: `cell.weight`, …, `readout.weight`, `readout.bias`.
+    dtype
+        The name of the dtype of all that it computes.
     """
 
-    def __init__(self, cell: Cell, classes: int, random: np.random.Generator) -> None:
-        H = cell.hidden_size
-        k = H**-0.5
-        arrays = {f"cell.{name}": array for name, array in cell.params.items()}
-        arrays["readout.weight"] = random.uniform(-k, k, (classes, H)).astype(cell.dtype)
-        arrays["readout.bias"] = random.uniform(-k, k, classes).astype(cell.dtype)
-
-        self.cell = cell
+    def __init__(
+        self, cell: Mapping[str, Array], readout: Mapping[str, Array], fixed: Collection[str] = ()
+    ) -> None:
+        arrays = {f"cell.{name}": array for name, array in cell.items() if name not in fixed}
+        arrays |= {f"readout.{name}": array for name, array in readout.items()}
         self.vector, self.parameters = flatten(arrays)
         self.gradient, self._gradients = flatten({name: np.zeros_like(a) for name, a in arrays.items()})
-        for name in cell.params:
-            cell.params[name] = self.parameters[f"cell.{name}"]
+        self.dtype = self.vector.dtype.name
 
-    def logits(self, x: Array) -> Array:
-        """The scores (B,C) of the classes for sequences x (B,T,I)."""
-        y, _ = self.cell(x)
-        return self._readout(y[:, -1])
-
+    @abstractmethod
     def loss(self, x: Array, targets: Array) -> tuple[float, int]:
         """The mean cross-entropy of a batch x (B,T,I) with targets (B), and how many it answers right.
 
         Leaves the gradient of the loss in `gradient`.
         """
+
+    @abstractmethod
+    def respond(self, x: Array) -> Response:
+        """The answer to a batch x (B,T,I)."""
+
+
+class KernelClassifier(SequenceClassifier):
+    """A classifier with a cell of the kernel; NumPy does the rest.
+
+    The learned parameters of the cell become views of the network's vector.
+    """
+
+    def __init__(self, cell: Cell, readout: Mapping[str, Array], fixed: Collection[str] = ()) -> None:
+        super().__init__(cell.params, readout, fixed)
+        self.cell = cell
+        self._learned = [name for name in cell.params if name not in fixed]
+        for name in self._learned:
+            cell.params[name] = self.parameters[f"cell.{name}"]
+
+    def loss(self, x: Array, targets: Array) -> tuple[float, int]:
         y, _, tape = self.cell.forward(x)
         h = y[:, -1]
         logits = self._readout(h)
@@ -76,11 +99,16 @@ class SequenceClassifier:
         grad_h, grad_weight, grad_bias = linear_backward(grad_logits, h, self.parameters["readout.weight"])
         grad_y = np.zeros_like(y)
         grad_y[:, -1] = grad_h
-        for name, grad in self.cell.backward_params(tape, grad_y).items():
-            self._gradients[f"cell.{name}"][...] = grad
+        of_cell = self.cell.backward_params(tape, grad_y)
+        for name in self._learned:
+            self._gradients[f"cell.{name}"][...] = of_cell[name]
         self._gradients["readout.weight"][...] = grad_weight
         self._gradients["readout.bias"][...] = grad_bias
         return loss, count_correct(logits, targets)
+
+    def respond(self, x: Array) -> Response:
+        y, _, energy = self.cell(x, energy=True)
+        return Response(self._readout(y[:, -1]), energy.sum(axis=2))
 
     def _readout(self, h: Array) -> Array:
         return linear(h, self.parameters["readout.weight"], self.parameters["readout.bias"])

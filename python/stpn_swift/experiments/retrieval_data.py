@@ -22,7 +22,7 @@ LENGTH = 2 * PAIRS + 3
 CHANCE = 0.10
 DIGITS_KNOWN = 0.43
 
-_ONE_HOT = np.eye(len(SYMBOLS), dtype=np.float32)
+_ONE_HOT = {dtype: np.eye(len(SYMBOLS), dtype=dtype) for dtype in ("float32", "float64")}
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.answers)
 
-    def __getitem__(self, rows: slice) -> Sequences:
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Sequences:
         return Sequences(self.symbols[rows], self.answers[rows])
 
-    def one_hot(self) -> NDArray[Any]:
-        """The sequences as a network reads them, (N, LENGTH, len(SYMBOLS)) float32."""
-        return np.take(_ONE_HOT, self.symbols, axis=0)
+    def one_hot(self, dtype: str = "float32") -> NDArray[Any]:
+        """The sequences as a network reads them, (N, LENGTH, len(SYMBOLS))."""
+        return np.take(_ONE_HOT[dtype], self.symbols, axis=0)
 
     def text(self, index: int) -> str:
         """One sequence as it is written, `c9k8j3??k`."""
@@ -69,11 +69,12 @@ class Seeds(NamedTuple):
     validation: np.random.Generator
     test: np.random.Generator
     parameters: np.random.Generator
+    order: np.random.Generator
 
     @classmethod
     def from_seed(cls, seed: int) -> Seeds:
-        """The generators of a run: `SeedSequence(seed).spawn(4)`, in the order of the fields.
+        """The generators of a run: `SeedSequence(seed).spawn(5)`, in the order of the fields.
 
         So every seed has its own data and initial parameters, and the size of one set changes no other.
         """
-        return cls(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)))
+        return cls(*(np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)))

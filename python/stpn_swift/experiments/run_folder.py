@@ -1,4 +1,5 @@
-"""A run is a folder: config.json, metrics.csv, checkpoint.safetensors, result.json, figures/accuracy.png.
+"""A run is a folder: config.json, metrics.csv, checkpoint.safetensors, figures/ and, once it is complete,
+result.json.
 
 The checkpoint alone says how far the run is. metrics.csv is written from its record, also on resuming, so
 that a run may be killed between the two files.
@@ -6,10 +7,14 @@ that a run may be killed between the two files.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from numpy.typing import NDArray
 
 from .. import checkpoint
 from ..files import write_atomically, write_json
+from .config_file import settings_from
 from .errors import ExperimentError
 from .settings import RetrievalSettings
 from .training import EpochMetrics, Progress, Trainer
@@ -28,7 +34,6 @@ FORMAT = "stpn_swift checkpoint 1"
 class SavedRun:
     """A run as its checkpoint has it."""
 
-    settings: RetrievalSettings
     progress: Progress
     arrays: dict[str, NDArray[Any]]
 
@@ -56,27 +61,68 @@ class RunFolder:
         self.metrics = path / "metrics.csv"
         self.checkpoint = path / "checkpoint.safetensors"
         self.result = path / "result.json"
-        self.figure = path / "figures" / "accuracy.png"
+        self.figures = path / "figures"
 
-    def create(self, config: dict[str, Any], *, overwrite: bool) -> None:
-        """Makes the folder and writes config.json.
+    def holds_run(self) -> bool:
+        return any(file.exists() for file in self._files())
+
+    def _files(self) -> tuple[Path, ...]:
+        return self.result, self.checkpoint, self.metrics, self.config
+
+    def create(self, config: dict[str, Any], *, overwrite: bool = False) -> None:
+        """Writes config.json.
 
         Raises
         ------
         ExperimentError
             It holds a run and `overwrite` is off; nothing was changed.
         """
-        files = (self.config, self.metrics, self.checkpoint, self.result, self.figure)
-        if any(file.exists() for file in files):
+        if self.holds_run():
             if not overwrite:
                 raise ExperimentError(
                     f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), "
                     "or write elsewhere (--output)"
                 )
-            for file in files:
+            for file in self._files():
                 file.unlink(missing_ok=True)
-        self.figure.parent.mkdir(parents=True, exist_ok=True)
+        self.figures.mkdir(parents=True, exist_ok=True)
         write_json(self.config, config)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from writing to it until this one leaves or dies.
+
+        Raises
+        ------
+        ExperimentError
+            Another process has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ExperimentError(f"{self.path} is in use: another process trains there") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read_settings(self) -> RetrievalSettings:
+        """The settings in config.json.
+
+        Raises
+        ------
+        ExperimentError
+            There is none, or it is not that of a run.
+        """
+        try:
+            record = json.loads(self.config.read_text(encoding="utf-8"))["settings"]
+        except FileNotFoundError:
+            raise ExperimentError(f"{self.path} holds no run: there is no {self.config.name}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExperimentError(f"{self.config} is not the config of a run: {error!r}") from None
+        return settings_from(record, RetrievalSettings, str(self.config))
 
     def save(self, settings: RetrievalSettings, trainer: Trainer) -> None:
         """Writes the checkpoint, then metrics.csv."""
@@ -84,31 +130,33 @@ class RunFolder:
         checkpoint.save(self.checkpoint, trainer.arrays(), record, FORMAT)
         write_atomically(self.metrics, _csv(trainer.progress.history))
 
-    def load(self) -> SavedRun:
-        """What the checkpoint holds.
+    def load(self, settings: RetrievalSettings) -> SavedRun | None:
+        """What the checkpoint holds; None where the run was stopped before its first.
 
         Raises
         ------
         ExperimentError
-            There is none that can be read.
+            It cannot be read, or is of other settings.
         """
         try:
             arrays, record = checkpoint.load(self.checkpoint, FORMAT)
         except FileNotFoundError:
-            raise ExperimentError(f"there is no checkpoint {self.checkpoint}") from None
+            return None
         except ValueError as error:
             raise ExperimentError(f"the checkpoint {error}") from None
         try:
-            settings = RetrievalSettings(**record["settings"])
+            theirs = settings_from(record["settings"], RetrievalSettings, str(self.checkpoint))
             progress = Progress.from_dict(record["progress"])
-        except (KeyError, TypeError) as error:
+        except (ExperimentError, KeyError, TypeError) as error:
             raise ExperimentError(
                 f"{self.checkpoint} is of another version of this program: {error}"
             ) from None
-        return SavedRun(settings, progress, arrays)
+        if theirs != settings:
+            raise ExperimentError(f"{self.checkpoint} has other settings than {self.config}")
+        return SavedRun(progress, arrays)
 
-    def read_metrics(self) -> list[EpochMetrics]:
-        """The rows of metrics.csv.
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv by their columns.
 
         Raises
         ------
@@ -116,21 +164,48 @@ class RunFolder:
             The file is not there or not one of a run.
         """
         try:
-            rows = list(csv.DictReader(self.metrics.read_text().splitlines()))
-            return [
-                EpochMetrics(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
-                for row in rows
-            ]
+            rows = list(csv.DictReader(self.metrics.read_text(encoding="utf-8").splitlines()))
+            history = [{name: float(value) for name, value in row.items()} for row in rows]
         except FileNotFoundError:
             raise ExperimentError(f"{self.path} holds no run: there is no {self.metrics.name}") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise ExperimentError(f"{self.metrics} is not the metrics of a run: {error}") from None
+        for row in history:
+            missing = {
+                "epoch",
+                "loss",
+                "train_accuracy",
+                "validation_accuracy",
+                "energy",
+                "seconds",
+            } - row.keys()
+            if missing:
+                raise ExperimentError(f"{self.metrics} is not the metrics of a run: no {min(missing)}")
+        return history
+
+    def read_result(self) -> dict[str, Any] | None:
+        """What result.json holds; None where the run is not complete.
+
+        Raises
+        ------
+        ExperimentError
+            It is damaged.
+        """
+        try:
+            result = json.loads(self.result.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ExperimentError(f"{self.result} is damaged: {error}") from None
+        if not isinstance(result, dict):
+            raise ExperimentError(f"{self.result} is damaged: expected an object")
+        return result
 
 
 def _csv(history: Sequence[EpochMetrics]) -> bytes:
-    columns = [column.name for column in fields(EpochMetrics)]
+    rows = [row.as_row() for row in history]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([getattr(row, column) for column in columns] for row in history)
+    writer = csv.DictWriter(text, [*rows[0]] if rows else ["epoch"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue().encode()

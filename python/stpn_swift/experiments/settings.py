@@ -1,48 +1,60 @@
-"""What determines the result of a run, and its way on to the command line."""
+"""What determines the result of a run: dataclasses that are the command line and what files hold."""
 
 from __future__ import annotations
 
-import argparse
 import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
+from tyro.conf import Suppress
+
+from ..published import PublishedModel, Variant
 from .errors import ExperimentError
-
-
-def _setting(default: Any, meaning: str) -> Any:
-    return field(default=default, metadata={"help": meaning})
+from .models import MODELS, Backend, ModelName, check_backend, describe, model_of, usual_backend
 
 
 @dataclass(frozen=True)
-class RetrievalSettings:
-    """The settings of associative retrieval; the defaults are the paper's.
+class TrainingSettings:
+    """The settings of associative retrieval that the runs of a comparison share; the defaults are the
+    paper's."""
 
-    Two runs with the same settings end with the same bits.
+    hidden_size: int | None = None
+    """number of neurons, H; None: the model's in the paper, where all have some 2,000 parameters"""
+    variant: Variant = "paper"
+    """the equations of the paper, or what the published code did otherwise in its runs"""
+    backend: Backend | None = None
+    """kernel: the cell by the kernel, the rest by NumPy; torch: everything in plain PyTorch; None: the kernel
+    where it computes the model"""
+    dtype: Literal["float32", "float64"] = "float32"
+    """of all numbers"""
+    epochs: int = 200
+    """how often to go through the training sequences"""
+    batch: int = 128
+    """sequences in an update; an incomplete last one is left out of training and test"""
+    lr: float = 1e-3
+    """learning rate of Adam"""
+    shuffle: bool = False
+    """whether to draw another order of the training sequences for each epoch"""
+    train_sequences: int = 100_000
+    """size of the training set"""
+    validation_sequences: int = 10_000
+    """size of the validation set"""
+    test_sequences: int = 20_000
+    """size of the test set"""
 
-    Raises
-    ------
-    ExperimentError
-        A setting is out of its range, or contradicts another.
-    """
+    def check(self) -> None:
+        """Refuses settings that are out of their range or contradict each other.
 
-    hidden_size: int = _setting(11, "number of neurons, H")
-    epochs: int = _setting(200, "how often to go through the training sequences")
-    batch: int = _setting(
-        128, "sequences in an update; an incomplete last one is left out of training and test"
-    )
-    lr: float = _setting(1e-3, "learning rate of Adam")
-    train_sequences: int = _setting(100_000, "size of the training set")
-    validation_sequences: int = _setting(10_000, "size of the validation set")
-    test_sequences: int = _setting(20_000, "size of the test set")
-    seed: int = _setting(0, "of the data and the initial parameters, each through a generator of its own")
-
-    def __post_init__(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            least = 0 if setting.name == "seed" else 1
-            if setting.name != "lr" and value < least:
-                raise ExperimentError(f"{flag(setting.name)} must be {least} or more, not {value}")
+        Raises
+        ------
+        ExperimentError
+            It names the setting.
+        """
+        for name in ("hidden_size", "epochs", "batch", *_SETS):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ExperimentError(f"{flag(name)} must be 1 or more, not {value}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ExperimentError(f"--lr must be a positive number, not {self.lr}")
         for name in ("train_sequences", "test_sequences"):
@@ -52,44 +64,87 @@ class RetrievalSettings:
                     "incomplete batches are left out, so none would be left"
                 )
 
-    def check_agreement(self, given: dict[str, Any]) -> None:
-        """Checks that settings which the user gives to go on with a run are those of the run.
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_SETS = ("train_sequences", "validation_sequences", "test_sequences")
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """The settings that tell one run of a comparison from another."""
+
+    model: ModelName = "stpnr"
+    """which network to train"""
+    seed: int = 0
+    """of the data, the initial parameters and the order, each through a generator of its own"""
+    section: Suppress[Mapping[str, Any] | None] = None
+    """The section `model` of a published configuration, where that is not one of the nine."""
+
+
+@dataclass(frozen=True)
+class RetrievalSettings(TrainingSettings, OneRun):
+    """Two runs with the same settings end with the same bits."""
+
+    def check(self) -> None:
+        super().check()
+        if self.seed < 0:
+            raise ExperimentError(f"--seed must be 0 or more, not {self.seed}")
+        if self.section is not None and model_of(self.section) != self.model:
+            raise ExperimentError(
+                f"--model {self.model} contradicts the configuration, which is of {model_of(self.section)}"
+            )
+        check_backend(self.describe(), self.resolved_backend)
+
+    def describe(self) -> PublishedModel:
+        """The network.
 
         Raises
         ------
         ExperimentError
-            One differs.
+            This library does not compute what its section says.
         """
-        for name, value in given.items():
-            if value != getattr(self, name):
-                raise ExperimentError(
-                    f"{flag(name)} {value} contradicts the run, which has {getattr(self, name)}: leave it "
-                    "out to go on with that run, or start another one (--output)"
-                )
+        section = MODELS[self.model].section if self.section is None else self.section
+        size = self.hidden_size or section["hidden_size"]
+        try:
+            return describe(section, size, self.variant)
+        except ValueError as error:
+            raise ExperimentError(f"the configuration is refused: {error}") from None
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def resolved_backend(self) -> Backend:
+        return self.backend or usual_backend(self.describe())
+
+    def resolve(self) -> RetrievalSettings:
+        """Checked, with no None left but for the section.
+
+        Raises
+        ------
+        ExperimentError
+            As `check` does.
+        """
+        self.check()
+        size = self.describe().config["hidden_size"]
+        return replace(self, hidden_size=size, backend=self.resolved_backend)
+
+    def check_agreement(self, other: RetrievalSettings) -> None:
+        """Checks that settings to go on with a run are those of the run.
+
+        Raises
+        ------
+        ExperimentError
+            One differs; it names the setting.
+        """
+        for name, value in asdict(other).items():
+            mine = getattr(self, name)
+            if value != mine:
+                raise ExperimentError(
+                    f"{flag(name)} {value} contradicts the run, which has {mine}: leave it out to go on "
+                    "with that run, or start another one (--output)"
+                )
 
 
 def flag(name: str) -> str:
     """The option of the command line for a setting: `hidden_size` is `--hidden-size`."""
     return "--" + name.replace("_", "-")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Gives the parser an option for every setting; those not given stay out of what it parses."""
-    group = parser.add_argument_group("settings of the run")
-    for setting in fields(RetrievalSettings):
-        group.add_argument(
-            flag(setting.name),
-            type=type(setting.default),
-            default=argparse.SUPPRESS,
-            metavar="X" if isinstance(setting.default, float) else "N",
-            help=f"{setting.metadata['help']} (default {setting.default})",
-        )
-
-
-def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the command line gives."""
-    names = {setting.name for setting in fields(RetrievalSettings)}
-    return {name: value for name, value in vars(arguments).items() if name in names}

@@ -1,0 +1,88 @@
+"""Reports: their numbers are those of the runs, and each says which."""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+from small_run import OPTIONS
+from stpn_swift.experiments import cli
+from stpn_swift.experiments.errors import ExperimentError
+from stpn_swift.experiments.figure import draw_accuracy
+from stpn_swift.experiments.results import Group, find_runs, group
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """STPNR with two seeds, STPNF with one, and a run that is not complete."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model, seed in (("stpnr", 0), ("stpnr", 1), ("stpnf", 0), ("hebbff", 0)):
+        output = ["--output", str(folder / model / f"seed-{seed}")]
+        assert cli.main(["train", "retrieval", *OPTIONS, "--model", model, "--seed", str(seed), *output]) == 0
+    (folder / "hebbff" / "seed-0" / "result.json").unlink()
+    return folder
+
+
+def result(folder: Path, name: str) -> float:
+    return float(json.loads((folder / "result.json").read_text())[name])
+
+
+def test_a_report(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "report"
+    assert cli.main(["report", str(runs), "--output", str(output)]) == 0
+    assert capsys.readouterr().out.split() == [str(output / "report.md"), str(output / "report.html")]
+
+    page = (output / "report.md").read_text()
+    assert "3 complete runs of 4, in 2 groups" in page and "10%" in page and "43%" in page
+    accuracy = [100 * result(runs / "stpnr" / f"seed-{seed}", "test_accuracy") for seed in (0, 1)]
+    energy = [result(runs / "stpnr" / f"seed-{seed}", "test_energy") for seed in (0, 1)]
+    row = next(line for line in page.splitlines() if line.startswith("| STPNR"))
+    assert (
+        f"| {mean(accuracy):.2f} ± {stdev(accuracy):.2f} | {min(accuracy):.2f} | {max(accuracy):.2f} |" in row
+    )
+    assert f"| {mean(energy):.1f} ± {stdev(energy):.1f} |" in row
+    assert page.count("not complete") == 1
+
+    for line in (line for line in page.splitlines() if "seed-" in line and "not complete" not in line):
+        where, _, _, epochs, found, used, _ = (cell.strip() for cell in line.strip("| ").split("|"))
+        folder = output / where
+        assert epochs == "3"
+        assert found == f"{100 * result(folder, 'test_accuracy'):.3f}"
+        assert used == f"{result(folder, 'test_energy'):.2f}"
+
+    html = (output / "report.html").read_text()
+    assert row.split("|")[1].strip() in html and html.count("<table>") == 2
+    figures = sorted((output / "figures").iterdir())
+    assert len(figures) == 4
+    for figure in figures:
+        assert figure.read_text().startswith("<?xml") and f"figures/{figure.name}" in page + html
+
+
+def test_groups_are_named_by_what_differs(runs: Path) -> None:
+    groups = group(find_runs([runs]))
+    assert [(one.title, len(one.runs)) for one in groups] == [("STPNR", 2), ("STPNF", 1)]
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_the_format_of_a_figure_is_its_suffix(suffix: str, magic: bytes, runs: Path, tmp_path: Path) -> None:
+    output = (tmp_path / "figure").with_suffix(suffix)
+    draw_accuracy(group(find_runs([runs])), output)
+    assert output.read_bytes().startswith(magic)
+
+
+def test_what_cannot_be_reported(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    groups: list[Group] = group(find_runs([runs / "stpnf"]))
+    with pytest.raises(ExperimentError, match=r"figure\.tree"):
+        draw_accuracy(groups, tmp_path / "figure.tree")
+    assert not (tmp_path / "figure.tree").exists()
+
+    for where, message in ((tmp_path, "holds no run"), (runs / "hebbff", "none of the runs is complete")):
+        assert cli.main(["report", str(where), "--output", str(tmp_path / "report")]) == 1
+        assert message in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((runs / "stpnf/seed-0/config.json").read_bytes())
+    (broken / "metrics.csv").write_text("epoch,loss\n1,x\n")
+    assert cli.main(["report", str(broken), "--output", str(tmp_path / "report")]) == 1
+    assert "broken/metrics.csv is not the metrics of a run" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,249 @@
+"""The command line `stpn`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
+
+from .compare import compare, plan, read_models, read_seeds
+from .config_file import read_config
+from .errors import ExperimentError, optional_import
+from .info import show_info
+from .models import Backend, ModelName
+from .report import write_report
+from .run import INTERRUPTED, default_output, evaluate_run, summary, train
+from .run_folder import RunFolder
+from .settings import RetrievalSettings, TrainingSettings
+
+S = TypeVar("S", bound=TrainingSettings)
+
+HELP = """\
+usage: stpn COMMAND …
+
+The experiments with short-term plasticity neurons (STPN; Rodriguez, Guo, Moraitis, ICML 2022).
+"""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains one network on associative retrieval, and tests it at the end.
+
+    A sequence holds three pairs of a letter and a digit, then ??, then one of the letters: c9k8j3??k. The
+    network answers with that letter's digit (8). Guessing is right in 10 % of the cases, knowing the three
+    digits but not which in 43 %. All that an STPN remembers with is the short-term part of its synapses.
+
+    A run is a folder: config.json, metrics.csv (a row an epoch), checkpoint.safetensors, result.json and
+    figures/. Ctrl-C saves and stops, also within an epoch; --resume goes on to the same bits as if nothing
+    had happened, also after the process was killed. A second Ctrl-C stops at once, without saving.
+
+      stpn train retrieval                             STPNR at the paper's sizes, 200 epochs
+      stpn train retrieval --model lstm --seed 1       another network and seed
+      stpn train retrieval --config stpnr.json         as a file says, also one of the published code
+      stpn train retrieval --resume --output RUN       go on with a run; its settings are in its folder
+    """
+
+    experiment: Positional[Literal["retrieval"]]
+    """what to train on"""
+    settings: OmitArgPrefixes[RetrievalSettings] = field(default_factory=RetrievalSettings)
+    config: Path | None = None
+    """a JSON file of settings, a run's config.json, or a configuration of the published code; options go
+    before what it says"""
+    output: Path | None = None
+    """the run's folder; None: runs/retrieval/MODEL/seed-SEED"""
+    threads: int | None = None
+    """of the kernel; None: one a processor. The bits of the results do not depend on it"""
+    resume: FlagCreatePairsOff[bool] = False
+    """go on with the run in the folder"""
+    overwrite: FlagCreatePairsOff[bool] = False
+    """replace the run in the folder"""
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.output or default_output(self.settings))
+
+    def of_files(self) -> Train | None:
+        """The defaults that the run or the file which it names has, if it names one."""
+        if self.resume and (self.overwrite or self.config):
+            other = "--overwrite" if self.overwrite else "--config"
+            raise ExperimentError(f"--resume contradicts {other}: a run goes on with its own settings")
+        if self.resume:
+            return Train(tyro.MISSING, self.folder.read_settings())
+        return self.config and Train(tyro.MISSING, _read_config(self.config, RetrievalSettings))
+
+    def run(self) -> int:
+        if self.resume:
+            self.folder.read_settings().check_agreement(self.settings.resolve())
+        how = {"resume": self.resume, "overwrite": self.overwrite}
+        return train(self.folder, self.settings, **how, threads=self.threads)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Trains several networks with several seeds, some at a time.
+
+    Runs that are complete are left alone and others go on where they were: the same command continues a
+    comparison that was interrupted, and one with more models or seeds adds to it. A run that fails keeps no
+    other from running; its folder has a log.txt.
+
+      stpn compare retrieval --models all --seeds 0..4 --jobs 2
+      stpn compare retrieval --models stpnr lstm --seeds 0,1 --epochs 20 --output runs/short
+    """
+
+    experiment: Positional[Literal["retrieval"]]
+    """what to train on"""
+    models: tuple[ModelName | Literal["all"], ...] = ("all",)
+    """which networks"""
+    seeds: str = "0..4"
+    """which seeds: 0..4, or 0,2,7"""
+    jobs: int = 1
+    """so many runs at a time, which share the processors"""
+    settings: OmitArgPrefixes[TrainingSettings] = field(default_factory=TrainingSettings)
+    config: Path | None = None
+    """a JSON file of settings; options go before what it says"""
+    output: Path = Path("runs", "retrieval")
+    """the runs' folders are MODEL/seed-SEED in it"""
+
+    def of_files(self) -> Compare | None:
+        """The defaults that the file which it names has, if it names one."""
+        return self.config and Compare(tyro.MISSING, settings=_read_config(self.config, TrainingSettings))
+
+    def run(self) -> int:
+        if self.jobs < 1:
+            raise ExperimentError(f"--jobs must be 1 or more, not {self.jobs}")
+        runs = plan(self.settings, read_models(self.models), read_seeds(self.seeds), self.output)
+        return compare(runs, self.jobs, max(1, (os.cpu_count() or 1) // self.jobs))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Tests the network of a run again: its accuracy, and the energy that it uses in each step.
+
+    stpn evaluate runs/retrieval/stpnr/seed-0
+    stpn evaluate runs/retrieval/stpnr/seed-0 --backend torch
+    """
+
+    folder: Positional[Path]
+    """the run's folder"""
+    backend: Backend | None = None
+    """what computes; None: what has trained it"""
+
+    def run(self) -> int:
+        evaluation, sequences, epochs = evaluate_run(RunFolder(self.folder), self.backend)
+        print(f"after {epochs} epochs: {summary(evaluation, sequences)}")
+        print("energy by step", *(f"{energy:.3f}" for energy in evaluation.energy_by_step))
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Writes a report on runs: tables and figures, as Markdown and HTML.
+
+    stpn report runs/retrieval
+    stpn report runs/retrieval/stpnr runs/retrieval/lstm --output two
+    """
+
+    runs: Positional[tuple[Path, ...]]
+    """runs, or folders with runs below them"""
+    output: Path = Path("report")
+    """the folder of the report"""
+
+    def run(self) -> int:
+        for page in write_report(self.runs, self.output):
+            print(page)
+        return 0
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tells what this installation has: the kernel, the packages, the networks."""
+
+    def run(self) -> int:
+        show_info()
+        return 0
+
+
+Command = Train | Compare | Evaluate | Report | Info
+COMMANDS: dict[str, type[Command]] = {
+    "train": Train,
+    "compare": Compare,
+    "evaluate": Evaluate,
+    "report": Report,
+    "info": Info,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        The command line is wrong (2), or asks for help (0).
+    """
+    try:
+        for package in ("safetensors", "tqdm", "matplotlib"):
+            optional_import(package)
+        return parse(sys.argv[1:] if arguments is None else arguments).run()
+    except (ExperimentError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped at once; what was saved before is as it was", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command of a command line.
+
+    It is read once to find the files that it names, and again with their settings as defaults: so options go
+    before what a file says.
+
+    Raises
+    ------
+    ExperimentError
+        A file cannot be read, or options contradict each other.
+    SystemExit
+        It is wrong (2), or asks for help (0).
+    """
+    name, *options = arguments or ("--help",)
+    if name in ("-h", "--help"):
+        print(_help())
+        raise SystemExit(0)
+    if name not in COMMANDS:
+        print(f"error: {name} is no command: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        raise SystemExit(2)
+    command = _parse(name, options)
+    defaults = command.of_files() if isinstance(command, (Train, Compare)) else None
+    return command if defaults is None else _parse(name, options, defaults)
+
+
+def _help() -> str:
+    lines = ((name, inspect.getdoc(kind) or "") for name, kind in COMMANDS.items())
+    summaries = (f"  {name:10}{text.splitlines()[0]}" for name, text in lines)
+    return "\n".join((HELP, *summaries, "\nstpn COMMAND --help explains a command."))
+
+
+def _parse(name: str, options: Sequence[str], defaults: Train | Compare | None = None) -> Command:
+    kind: Any = COMMANDS[name]
+    command: Command = tyro.cli(kind, prog=f"stpn {name}", args=options, default=defaults)
+    return command
+
+
+def _read_config(path: Path, kind: type[S]) -> S:
+    settings, remarks = read_config(path, kind)
+    for remark in remarks:
+        print(f"note: {path}: {remark}", file=sys.stderr)
+    return settings

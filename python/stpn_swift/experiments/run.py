@@ -1,0 +1,252 @@
+"""One run of associative retrieval: trained, resumed, evaluated."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, set_num_threads
+from ..files import write_json
+from .adam import Adam
+from .console import Console
+from .errors import ExperimentError, optional_import
+from .figure import draw_accuracy
+from .interrupts import Interrupts
+from .models import MODELS, Backend, build
+from .results import Group, RunResult
+from .retrieval_data import Seeds, Sequences, generate
+from .run_folder import RunFolder
+from .settings import RetrievalSettings
+from .training import Evaluation, Trainer, evaluate
+
+INTERRUPTED = 130
+
+
+def prepare(settings: RetrievalSettings) -> tuple[Trainer, Sequences]:
+    """The trainer of a run before its first update, and the test set in whole batches.
+
+    Raises
+    ------
+    ExperimentError
+        The settings are out of their range, or PyTorch is needed and not installed.
+    """
+    settings = settings.resolve()
+    seeds = Seeds.from_seed(settings.seed)
+    train = generate(settings.train_sequences, seeds.train)
+    validation = generate(settings.validation_sequences, seeds.validation)
+    test = generate(settings.test_sequences, seeds.test)
+
+    network = build(settings.describe(), settings.resolved_backend, settings.dtype, seeds.parameters)
+    order = seeds.order if settings.shuffle else None
+    optimizer = Adam(network.vector, settings.lr)
+    trainer = Trainer(network, optimizer, train, validation, settings.batch, order)
+    return trainer, test[: len(test) // settings.batch * settings.batch]
+
+
+def use_threads(kernel: int | None, backend: Backend) -> None:
+    """Sets the threads of the kernel; None: as they are. PyTorch gets one: networks of this size are slower
+    with more, and so the bits do not depend on the machine.
+
+    Raises
+    ------
+    ExperimentError
+        The number is out of its range.
+    """
+    if kernel is not None:
+        try:
+            set_num_threads(kernel)
+        except ValueError as error:
+            raise ExperimentError(f"--threads: {error}") from None
+    if backend == "torch":
+        optional_import("torch").set_num_threads(1)
+
+
+def train(
+    folder: RunFolder,
+    settings: RetrievalSettings,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> int:
+    """Trains to the end, or to the end of the batch in which Ctrl-C comes, and evaluates on the test set.
+
+    Parameters
+    ----------
+    folder
+        Where the run is or is to be.
+    settings
+        Of a run that is resumed, its own.
+    resume, overwrite
+        Whether to go on with the run that the folder holds, or to replace it.
+    threads
+        Of the kernel; None: one a processor.
+
+    Returns
+    -------
+    int
+        The exit code: 0, or 130 where it was interrupted.
+
+    Raises
+    ------
+    ExperimentError
+        The settings are refused, the folder holds another run or is in use, or the training diverged.
+    OSError
+        A file cannot be read or written; what was there before is as it was.
+    """
+    settings = settings.resolve()
+    use_threads(threads, settings.resolved_backend)
+    trainer, test = prepare(settings)
+    with folder.locked():
+        if not resume:
+            folder.create(describe(settings), overwrite=overwrite)
+        saved = folder.load(settings)
+        if saved:
+            saved.restore(trainer)
+        folder.save(settings, trainer)
+        if not _train_to_end(folder, settings, trainer):
+            _explain_interruption(trainer, folder)
+            return INTERRUPTED
+        _conclude(folder, settings, trainer, test)
+    return 0
+
+
+def _train_to_end(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer) -> bool:
+    with Interrupts() as interrupts, Console(trainer, settings.epochs) as console:
+        while trainer.progress.epoch < settings.epochs:
+            finished = trainer.epoch(lambda: interrupts.requested, console.on_batch)
+            folder.save(settings, trainer)
+            if finished:
+                console.on_epoch(trainer.progress.history[-1])
+            if interrupts.requested and trainer.progress.epoch < settings.epochs:
+                return False
+    return True
+
+
+def describe(settings: RetrievalSettings) -> dict[str, Any]:
+    """The content of config.json."""
+    model = settings.describe()
+    return {
+        "experiment": "retrieval",
+        "settings": settings.as_dict(),
+        "network": {
+            "cell": model.config,
+            "squashed": model.squashed,
+            "fixed": model.fixed,
+            "initial": model.initial,
+        },
+        "versions": {
+            "stpn_swift": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
+    }
+
+
+def default_output(settings: RetrievalSettings) -> Path:
+    return Path("runs", "retrieval", settings.model, f"seed-{settings.seed}")
+
+
+def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, test: Sequences) -> None:
+    evaluation = evaluate(trainer.network, test)
+    history = trainer.progress.history
+    last = history[-1]
+    seconds = sum(row.seconds for row in history)
+    figure = folder.figures / "accuracy.svg"
+    run = RunResult(folder.path, settings, folder.read_metrics(), None)
+    draw_accuracy([Group(f"{MODELS[settings.model].title}, seed {settings.seed}", settings, [run])], figure)
+    write_json(
+        folder.result,
+        {
+            "epochs": last.epoch,
+            "loss": last.loss,
+            "train_accuracy": last.train_accuracy,
+            "validation_accuracy": last.validation_accuracy,
+            "validation_energy": last.energy,
+            "test_sequences": len(test),
+            "test_accuracy": evaluation.accuracy,
+            "test_energy": evaluation.energy,
+            "test_energy_by_step": evaluation.energy_by_step,
+            "parameters": trainer.network.vector.size,
+            "seconds": seconds,
+            "peak_memory_bytes": _peak_memory(),
+        },
+    )
+    print(f"{summary(evaluation, len(test))}, after {seconds:.1f} s of training")
+    print(f"figure      {figure}")
+    print(f"metrics     {folder.metrics}\ncheckpoint  {folder.checkpoint}")
+
+
+def summary(evaluation: Evaluation, sequences: int) -> str:
+    """A line on an evaluation of so many sequences."""
+    correct = round(evaluation.accuracy * sequences)
+    return (
+        f"test accuracy {evaluation.accuracy:.5f} ({correct} of {sequences}), "
+        f"energy {evaluation.energy:.2f} a sequence"
+    )
+
+
+def _peak_memory() -> int:
+    """Of this process, in bytes: Linux counts in kilobytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _explain_interruption(trainer: Trainer, folder: RunFolder) -> None:
+    progress = trainer.progress
+    command = [
+        sys.executable,
+        "-m",
+        "stpn_swift",
+        "train",
+        "retrieval",
+        "--resume",
+        "--output",
+        str(folder.path),
+    ]
+    print(
+        f"interrupted in epoch {progress.epoch + 1} after batch {progress.batch} of {trainer.batches}; "
+        f"saved to {folder.checkpoint}. Go on with\n  {shlex.join(command)}",
+        file=sys.stderr,
+    )
+
+
+def evaluate_run(folder: RunFolder, backend: Backend | None = None) -> tuple[Evaluation, int, int]:
+    """What the network of a run answers to its test set.
+
+    Parameters
+    ----------
+    folder
+        A run, complete or not.
+    backend
+        What computes; None: what has trained it.
+
+    Returns
+    -------
+    tuple
+        The evaluation, the number of sequences, and after how many epochs.
+
+    Raises
+    ------
+    ExperimentError
+        There is no run, no checkpoint, or none that can be read; or the backend does not compute the network.
+    """
+    settings = folder.read_settings().resolve()
+    trainer, test = prepare(settings)
+    saved = folder.load(settings)
+    if saved is None:
+        raise ExperimentError(f"there is no checkpoint {folder.checkpoint}")
+    saved.restore(trainer)
+    network = trainer.network
+    if backend is not None and backend != settings.backend:
+        network = build(settings.describe(), backend, settings.dtype, np.random.default_rng())
+        network.vector[:] = trainer.network.vector
+    use_threads(None, backend or settings.resolved_backend)
+    return evaluate(network, test), len(test), trainer.progress.epoch
