@@ -1,6 +1,7 @@
 """The nine networks of the comparison: their sizes, both variants, and the kernel against plain PyTorch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from stpn_swift.experiments.network import KernelClassifier, SequenceClassifier
 from stpn_swift.experiments.retrieval_data import generate
 from stpn_swift.experiments.run import prepare
 from stpn_swift.experiments.settings import RetrievalSettings
-from stpn_swift.experiments.training import evaluate
+from stpn_swift.experiments.training import Trainer, evaluate
 
 torch = pytest.importorskip("torch")
 
@@ -108,26 +109,45 @@ def test_either_variant_at_any_size_learns_and_uses_energy(model: ModelName, var
     assert settings.backend == ("torch" if published or model in ("lstm", "rnn") else "kernel")
 
 
+def trainers_of(model: ModelName, variant: Any) -> list[Trainer]:
+    """The same training in float64, by the kernel and by PyTorch."""
+    settings = RetrievalSettings(
+        model=model, variant=variant, dtype="float64", batch=16, train_sequences=3200, epochs=1
+    )
+    return [prepare(replace(settings, backend=backend))[0] for backend in ("kernel", "torch")]
+
+
 @pytest.mark.parametrize("model", BY_KERNEL)
 def test_200_updates_by_the_kernel_and_by_torch(model: ModelName) -> None:
-    """In float64 from the same initial parameters, the losses agree to 1e-9, and so do the answers then."""
+    """From the same initial parameters, the losses agree to 1e-9, and so do the answers then. Fast weights
+    are those as published: training those of the paper makes 1e-16 of the gradient 1e-2 of the loss."""
+    variant = "published" if model == "fast-weights" else "paper"
     runs = []
-    for backend in ("kernel", "torch"):
-        settings = RetrievalSettings(
-            model=model, backend=backend, dtype="float64", batch=16, train_sequences=3200, epochs=1
-        )
-        trainer, test = prepare(settings)
+    for trainer in trainers_of(model, variant):
         losses = []
         for _ in range(200):
             before = trainer.progress.loss_sum
             trainer._update(trainer.train)
             losses.append(trainer.progress.loss_sum - before)
         assert trainer.optimizer.steps == 200
-        runs.append((np.array(losses), evaluate(trainer.network, test[:100])))
+        runs.append((np.array(losses), evaluate(trainer.network, trainer.validation[:100])))
     (kernel, of_kernel), (plain, of_plain) = runs
     assert np.abs(kernel - plain).max() < 1e-9 and kernel[-1] < kernel[0]
     assert of_kernel.accuracy == of_plain.accuracy
     np.testing.assert_allclose(of_kernel.energy_by_step, of_plain.energy_by_step, rtol=1e-9)
+
+
+def test_fast_weights_of_the_paper_have_the_same_gradients_all_along() -> None:
+    kernel, plain = trainers_of("fast-weights", "paper")
+    for update in range(200):
+        plain.network.vector[:] = kernel.network.vector
+        batch = kernel.train[16 * update : 16 * (update + 1)]
+        x, answers = batch.one_hot("float64"), batch.answers
+        losses = [trainer.network.loss(x, answers)[0] for trainer in (kernel, plain)]
+        assert abs(losses[0] - losses[1]) < 1e-12
+        gradient = kernel.network.gradient
+        assert np.abs(gradient - plain.network.gradient).max() < 1e-12 * np.abs(gradient).max()
+        kernel.optimizer.step(gradient)
 
 
 @pytest.mark.parametrize("model", ["lstm", "rnn"])

@@ -76,7 +76,9 @@ class Train:
             raise ExperimentError(f"--resume contradicts {other}: a run goes on with its own settings")
         if self.resume:
             return Train(tyro.MISSING, self.folder.read_settings())
-        return self.config and Train(tyro.MISSING, _read_config(self.config, RetrievalSettings))
+        if self.config is None:
+            return None
+        return Train(tyro.MISSING, _read_config(self.config, RetrievalSettings))
 
     def run(self) -> int:
         if self.resume:
@@ -113,7 +115,9 @@ class Compare:
 
     def of_files(self) -> Compare | None:
         """The defaults that the file which it names has, if it names one."""
-        return self.config and Compare(tyro.MISSING, settings=_read_config(self.config, TrainingSettings))
+        if self.config is None:
+            return None
+        return Compare(tyro.MISSING, settings=_read_config(self.config, TrainingSettings))
 
     def run(self) -> int:
         if self.jobs < 1:

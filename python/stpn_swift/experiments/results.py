@@ -96,11 +96,11 @@ def group(runs: Sequence[RunResult]) -> list[Group]:
 
 def common_settings(settings: Sequence[RetrievalSettings]) -> dict[str, Any]:
     """Those that are the same in all, but for the seed."""
-    first, *others = (one.as_dict() for one in settings)
+    records = [one.as_dict() for one in settings]
     return {
         name: value
-        for name, value in first.items()
-        if name != "seed" and all(other[name] == value for other in others)
+        for name, value in (records[0].items() if records else ())
+        if name != "seed" and all(record[name] == value for record in records)
     }
 
 

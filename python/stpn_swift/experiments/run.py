@@ -159,6 +159,7 @@ def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, 
     history = trainer.progress.history
     last = history[-1]
     seconds = sum(row.seconds for row in history)
+    folder.figures.mkdir(exist_ok=True)
     figure = folder.figures / "accuracy.svg"
     run = RunResult(folder.path, settings, folder.read_metrics(), None)
     draw_accuracy([Group(f"{MODELS[settings.model].title}, seed {settings.seed}", settings, [run])], figure)

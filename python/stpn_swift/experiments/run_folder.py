@@ -85,7 +85,7 @@ class RunFolder:
                 )
             for file in self._files():
                 file.unlink(missing_ok=True)
-        self.figures.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config, config)
 
     @contextlib.contextmanager
