@@ -236,6 +236,19 @@ def test_a_memoryview_is_an_array(cell: Cell, data: dict[str, Any]) -> None:
 # Steps
 
 
+def test_the_record_has_the_state_after_each_step(cell: Cell, data: dict[str, Any]) -> None:
+    x, state, resets = data["x"], data["state"], data["resets"]
+    y, final, _, energy, record = cell.forward(x, state, resets, energy=True, record_state=True)
+    assert_same((y, final, energy), cell(x, state, resets, energy=True))
+    for step in range(T):
+        expected = cell(x[:, : step + 1], state, resets[:, : step + 1])[1]
+        golden.assert_all_close({name: array[:, step] for name, array in record.items()}, expected, "record")
+    without = cell.forward(x, record_state=True)[3]
+    assert {name: array.shape for name, array in without.items()} == {
+        name: (B, T, *array.shape[1:]) for name, array in final.items()
+    }
+
+
 def test_steps_make_the_sequence(cell: Cell, data: dict[str, Any]) -> None:
     y, final = cell(data["x"], data["state"])
     state = {name: array.copy() for name, array in data["state"].items()}

@@ -58,6 +58,21 @@ def test_a_report(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert figure.read_text().startswith("<?xml") and f"figures/{figure.name}" in page + html
 
 
+def test_a_report_on_harder_tasks(runs: Path, tmp_path: Path) -> None:
+    accuracy = {}
+    for pairs in (1, 5):
+        folder = tmp_path / "runs" / str(pairs)
+        assert cli.main(["train", "retrieval", *OPTIONS, "--pairs", str(pairs), "--output", str(folder)]) == 0
+        accuracy[pairs] = 100 * result(folder, "test_accuracy")
+    assert cli.main(["report", str(tmp_path / "runs"), "--output", str(tmp_path)]) == 0
+    page = (tmp_path / "report.md").read_text()
+    for pairs in (1, 5):
+        assert f"| STPNR, pairs {pairs} | 5 |" in page and f"{accuracy[pairs]:.2f}" in page
+    assert "with 1 pairs guessing is right in 10%" in page and "which in 100%" in page
+    assert (tmp_path / "figures" / "accuracy-by-pairs.svg").exists()
+    assert not (tmp_path / "figures" / "short-term.svg").exists()
+
+
 def test_groups_are_named_by_what_differs(runs: Path) -> None:
     groups = group(find_runs([runs]))
     assert [(one.title, len(one.runs)) for one in groups] == [("STPNR", 2), ("STPNF", 1)]

@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 from stpn_swift.experiments.retrieval_data import (
-    CHANCE,
-    DIGITS,
-    DIGITS_KNOWN,
-    LENGTH,
-    LETTERS,
+    PAPER,
     SYMBOLS,
+    RetrievalTask,
     Seeds,
     Sequences,
     generate,
@@ -26,9 +23,9 @@ def test_a_sequence_is_pairs_question_marks_and_a_letter(sequences: Sequences) -
     for index in range(200):
         text = sequences.text(index)
         letters, digits, asked = text[0:6:2], text[1:6:2], text[-1]
-        assert len(text) == LENGTH == 9
-        assert set(letters) <= set(LETTERS) and len(set(letters)) == 3
-        assert set(digits) <= set(DIGITS)
+        assert len(text) == PAPER.length == 9
+        assert set(letters) <= set(SYMBOLS[:26]) and len(set(letters)) == 3
+        assert set(digits) <= set("0123456789")
         assert text[6:8] == "??"
         assert asked in letters
 
@@ -58,19 +55,40 @@ def test_every_choice_is_uniform(sequences: Sequences) -> None:
         assert np.all(np.abs(count - COUNT * p) < 5 * np.sqrt(COUNT * p * (1 - p)))
 
 
-def test_the_bounds_are_those_of_the_task(sequences: Sequences) -> None:
-    """Who knows the three digits is right where the most frequent of them is the answer, or one of equals."""
-    digits = sequences.symbols[:, 1:6:2]
-    frequency = (digits[:, :, None] == digits[:, None, :]).sum(axis=2)  # (N,3): how often each of the three
-    known = frequency.max(axis=1) / 3
-    assert abs(known.mean() - DIGITS_KNOWN) < 0.01
-    assert len(DIGITS) * CHANCE == 1
+@pytest.mark.parametrize(
+    "task",
+    [PAPER, RetrievalTask(pairs=1), RetrievalTask(pairs=6, letters=8, digits=4), RetrievalTask(digits=1)],
+)
+def test_the_bounds_are_those_of_the_task(task: RetrievalTask) -> None:
+    """Who knows the digits is right where the most frequent of them is the answer, or one of equals."""
+    digits = generate(COUNT, np.random.default_rng(1), task).symbols[:, 1 : 2 * task.pairs : 2]
+    frequency = (digits[:, :, None] == digits[:, None, :]).sum(axis=2)  # (N,P): how often each of the digits
+    known = frequency.max(axis=1) / task.pairs
+    assert abs(known.mean() - task.digits_known) < 0.01
+    assert task.chance * task.digits == 1
+
+
+def test_the_bounds_of_the_paper() -> None:
+    assert (PAPER.chance, PAPER.digits_known) == (0.1, pytest.approx(0.43, abs=1e-15))
+
+
+def test_a_harder_task() -> None:
+    task = RetrievalTask(pairs=5, letters=30, digits=4, question_marks=7)
+    sequences = generate(300, np.random.default_rng(1), task)
+    assert len(task.symbols) == 35 and task.length == 18
+    assert set(np.unique(sequences.symbols)) == set(range(35))
+    for index in range(len(sequences)):
+        text = sequences.text(index)
+        pairs = dict(zip(text[0:10:2], text[1:10:2], strict=True))
+        assert len(pairs) == 5 and text[10:17] == "???????"
+        assert task.symbols[sequences.answers[index]] == pairs[text[-1]]
+    assert sequences[:3].one_hot().shape == (3, 18, 35)
 
 
 def test_one_hot(sequences: Sequences) -> None:
     part = sequences[10:14]
     x = part.one_hot()
-    assert x.shape == (4, LENGTH, 37) and x.dtype == np.float32
+    assert x.shape == (4, 9, 37) and x.dtype == np.float32
     assert np.array_equal(x.argmax(axis=2), part.symbols)
     assert np.array_equal(np.unique(x), [0, 1]) and np.all(x.sum(axis=2) == 1)
     assert np.array_equal(part.answers, sequences.answers[10:14])

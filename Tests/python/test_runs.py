@@ -267,6 +267,23 @@ def test_divergence_is_an_error_and_keeps_the_checkpoint(
     assert progress_of("run").epoch == 1
 
 
+def test_metrics_for_tensorboard() -> None:
+    """Each epoch is there once, also after an interruption and a resumption."""
+    events = pytest.importorskip("tensorboardX.proto.event_pb2")
+    assert interrupted("run", *OPTIONS, "--tensorboard", at=[BATCHES + 2]).returncode == 130
+    assert stpn("--resume", "--output", "run", "--tensorboard") == 0
+    (file,) = Path("run/tensorboard").iterdir()
+    content, losses = file.read_bytes(), []
+    while content:  # of each record: its length, a checksum, the event, a checksum
+        size = int.from_bytes(content[:8], "little")
+        event = events.Event.FromString(content[12 : 12 + size])
+        losses += [(event.step, value.simple_value) for value in event.summary.value if value.tag == "loss"]
+        content = content[16 + size :]
+    expected = [(row["epoch"], row["loss"]) for row in RunFolder(Path("run")).read_metrics()]
+    assert losses == [(epoch, pytest.approx(loss, rel=1e-6)) for epoch, loss in expected]
+    assert len(expected) == EPOCHS
+
+
 # damage
 
 

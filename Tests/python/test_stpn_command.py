@@ -50,6 +50,14 @@ def words(text: str) -> str:
         (["--batch", "200"], 1, "--train-sequences 100 is less than one batch (--batch 200)"),
         (["--test-sequences", "10"], 1, "--test-sequences 10 is less than one batch (--batch 16)"),
         (["--threads", "0"], 1, "--threads: "),
+        (["--pairs", "0"], 1, "--pairs must be 1 or more, not 0"),
+        (
+            ["--letters", "2"],
+            1,
+            "--letters must be from 3 to 52, not 2, the pairs having letters of their own",
+        ),
+        (["--digits", "11"], 1, "--digits must be from 1 to 10, not 11"),
+        (["--question-marks", "-1"], 1, "--question-marks must be from 0 to 10000, not -1"),
         (["--resume", "--overwrite"], 1, "--resume contradicts --overwrite"),
         (["--resume", "--config", "x"], 1, "--resume contradicts --config"),
         (["--model", "lstm", "--backend", "kernel"], 1, "--backend kernel contradicts the model: LSTM"),
@@ -110,6 +118,10 @@ def test_the_defaults_are_the_papers() -> None:
         "model": "stpnr",
         "seed": 0,
         "section": None,
+        "pairs": 3,
+        "letters": 26,
+        "digits": 10,
+        "question_marks": 2,
         "hidden_size": 11,
         "variant": "paper",
         "backend": "kernel",
@@ -121,6 +133,7 @@ def test_the_defaults_are_the_papers() -> None:
         "train_sequences": 100_000,
         "validation_sequences": 10_000,
         "test_sequences": 20_000,
+        "dale": None,
     }
 
 

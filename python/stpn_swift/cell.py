@@ -142,14 +142,47 @@ class Cell:
         resets: Array | None = None,
         *,
         energy: Literal[False] = False,
+        record_state: Literal[False] = False,
     ) -> tuple[Array, State, Tape]: ...
     @overload
     def forward(
-        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: Literal[True]
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[True],
+        record_state: Literal[False] = False,
     ) -> tuple[Array, State, Tape, Array]: ...
+    @overload
     def forward(
-        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: bool = False
-    ) -> tuple[Array, State, Tape] | tuple[Array, State, Tape, Array]:
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[False] = False,
+        record_state: Literal[True],
+    ) -> tuple[Array, State, Tape, State]: ...
+    @overload
+    def forward(
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[True],
+        record_state: Literal[True],
+    ) -> tuple[Array, State, Tape, Array, State]: ...
+    def forward(
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: bool = False,
+        record_state: bool = False,
+    ) -> tuple[Any, ...]:
         """Runs whole sequences, and keeps what `backward` needs.
 
         Parameters
@@ -161,7 +194,10 @@ class Cell:
         resets
             (B,T) of bool or uint8: where it is set, every state of the sample is zeroed before that step.
         energy
-            Whether to return, as a last value, what `energy` returns; it costs no second pass.
+            Whether to return, behind the tape, what `energy` returns; it costs no second pass.
+        record_state
+            Whether to return, as a last value, the state after each step, such as F (B,T,H,K). It is T times
+            the memory of a state and a second pass of the kernel, step by step.
 
         Returns
         -------
@@ -173,6 +209,8 @@ class Cell:
             For one call of `backward`.
         energy
             (B,T,H), where it is wanted.
+        record
+            (B,T,…) by the names of the states, where it is wanted.
 
         Raises
         ------
@@ -186,7 +224,10 @@ class Cell:
         memory = self._tape_memory(self._kernel.tape_size(batch, time, implementation))
         y, final_state, used = self._forward(batch, time, x, state, resets, memory, energy)
         tape = Tape(self._kernel, batch, time, implementation, memory)
-        return (y, final_state, tape) if used is None else (y, final_state, tape, used)
+        wanted: list[Any] = [] if used is None else [used]
+        if record_state:
+            wanted.append(self._record_state(x, state, resets))
+        return (y, final_state, tape, *wanted)
 
     def energy(self, x: Array, state: State | None = None, resets: Array | None = None) -> Array:
         """The energy that each neuron uses in each step, (B,T,H): the sum over its synapses of conductance
@@ -195,6 +236,20 @@ class Cell:
         Takes and refuses the same as `forward`.
         """
         return self(x, state, resets, energy=True)[2]
+
+    def _record_state(self, x: Array, state: State | None, resets: Array | None) -> State:
+        batch, time = self._kernel.sequence_sizes(x)
+        x, resets = _as_numpy(x), None if resets is None else _as_numpy(resets)
+        record = {
+            name: np.empty((batch, time, *sizes), self.dtype)
+            for name, (_, *sizes) in self._kernel.state_shapes(batch).items()
+        }
+        for step in range(time):
+            now = slice(step, step + 1)
+            _, state = self(x[:, now], state, None if resets is None else resets[:, now])
+            for name, array in state.items():
+                record[name][:, step] = array
+        return record
 
     def _tape_memory(self, size: int) -> Array:
         """That of the tape that was used last, where it fits: fresh memory costs its first writer dearly."""
@@ -366,6 +421,11 @@ def aligned(size: int) -> Array:
     memory = np.empty(size + 63, np.uint8)
     first = -memory.ctypes.data % 64
     return memory[first : first + size]
+
+
+def _as_numpy(array: Any) -> Array:
+    """A view, of what the kernel takes."""
+    return np.from_dlpack(array) if hasattr(array, "__dlpack__") else np.asarray(array)
 
 
 def _dtype_name(dtype: DTypeLike) -> str | None:

@@ -21,7 +21,7 @@ from .models import Backend, ModelName
 from .report import write_report
 from .run import INTERRUPTED, default_output, evaluate_run, summary, train
 from .run_folder import RunFolder
-from .settings import RetrievalSettings, TrainingSettings
+from .settings import SIGNED, RetrievalSettings, TrainingSettings
 
 S = TypeVar("S", bound=TrainingSettings)
 
@@ -60,6 +60,8 @@ class Train:
     """the run's folder; None: runs/retrieval/MODEL/seed-SEED"""
     threads: int | None = None
     """of the kernel; None: one a processor. The bits of the results do not depend on it"""
+    tensorboard: FlagCreatePairsOff[bool] = False
+    """writes the metrics for TensorBoard too, to tensorboard/ in the run's folder (needs tensorboardX)"""
     resume: FlagCreatePairsOff[bool] = False
     """go on with the run in the folder"""
     overwrite: FlagCreatePairsOff[bool] = False
@@ -69,22 +71,21 @@ class Train:
     def folder(self) -> RunFolder:
         return RunFolder(self.output or default_output(self.settings))
 
-    def of_files(self) -> Train | None:
-        """The defaults that the run or the file which it names has, if it names one."""
+    def defaults(self) -> Train | None:
+        """Those that the run or the file which it names has, or --dale, where they are not the usual ones."""
         if self.resume and (self.overwrite or self.config):
             other = "--overwrite" if self.overwrite else "--config"
             raise ExperimentError(f"--resume contradicts {other}: a run goes on with its own settings")
         if self.resume:
             return Train(tyro.MISSING, self.folder.read_settings())
-        if self.config is None:
-            return None
-        return Train(tyro.MISSING, _read_config(self.config, RetrievalSettings))
+        settings = _defaults(self.config, self.settings, RetrievalSettings)
+        return None if settings is None else Train(tyro.MISSING, settings)
 
     def run(self) -> int:
         if self.resume:
             self.folder.read_settings().check_agreement(self.settings.resolve())
         how = {"resume": self.resume, "overwrite": self.overwrite}
-        return train(self.folder, self.settings, **how, threads=self.threads)
+        return train(self.folder, self.settings, **how, threads=self.threads, tensorboard=self.tensorboard)
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,13 @@ class Compare:
 
       stpn compare retrieval --models all --seeds 0..4 --jobs 2
       stpn compare retrieval --models stpnr lstm --seeds 0,1 --epochs 20 --output runs/short
+      stpn compare retrieval --dale rows --seeds 0..49 --output runs/rows
     """
 
     experiment: Positional[Literal["retrieval"]]
     """what to train on"""
-    models: tuple[ModelName | Literal["all"], ...] = ("all",)
-    """which networks"""
+    models: tuple[ModelName | Literal["all"], ...] | None = None
+    """which networks; None: all, or with --dale stpnr"""
     seeds: str = "0..4"
     """which seeds: 0..4, or 0,2,7"""
     jobs: int = 1
@@ -113,16 +115,16 @@ class Compare:
     output: Path = Path("runs", "retrieval")
     """the runs' folders are MODEL/seed-SEED in it"""
 
-    def of_files(self) -> Compare | None:
-        """The defaults that the file which it names has, if it names one."""
-        if self.config is None:
-            return None
-        return Compare(tyro.MISSING, settings=_read_config(self.config, TrainingSettings))
+    def defaults(self) -> Compare | None:
+        """Those that the file which it names has, or --dale, where they are not the usual ones."""
+        settings = _defaults(self.config, self.settings, TrainingSettings)
+        return None if settings is None else Compare(tyro.MISSING, settings=settings)
 
     def run(self) -> int:
         if self.jobs < 1:
             raise ExperimentError(f"--jobs must be 1 or more, not {self.jobs}")
-        runs = plan(self.settings, read_models(self.models), read_seeds(self.seeds), self.output)
+        models = self.models or (("all",) if self.settings.dale is None else ("stpnr",))
+        runs = plan(self.settings, read_models(models), read_seeds(self.seeds), self.output)
         return compare(runs, self.jobs, max(1, (os.cpu_count() or 1) // self.jobs))
 
 
@@ -212,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str]) -> Command:
     """The command of a command line.
 
-    It is read once to find the files that it names, and again with their settings as defaults: so options go
+    It is read once to find what brings settings of its own, and again with those as defaults: so options go
     before what a file says.
 
     Raises
@@ -230,7 +232,7 @@ def parse(arguments: Sequence[str]) -> Command:
         print(f"error: {name} is no command: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     command = _parse(name, options)
-    defaults = command.of_files() if isinstance(command, (Train, Compare)) else None
+    defaults = command.defaults() if isinstance(command, (Train, Compare)) else None
     return command if defaults is None else _parse(name, options, defaults)
 
 
@@ -244,6 +246,12 @@ def _parse(name: str, options: Sequence[str], defaults: Train | Compare | None =
     kind: Any = COMMANDS[name]
     command: Command = tyro.cli(kind, prog=f"stpn {name}", args=options, default=defaults)
     return command
+
+
+def _defaults(config: Path | None, settings: S, kind: type[S]) -> S | None:
+    if config is not None:
+        return _read_config(config, kind)
+    return None if settings.dale is None else kind(**SIGNED)
 
 
 def _read_config(path: Path, kind: type[S]) -> S:

@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-from .errors import ExperimentError, optional_import
+from .console import duration, progress_bar
+from .errors import ExperimentError
 from .interrupts import Interrupts
 from .models import MODEL_NAMES, ModelName
 from .run import INTERRUPTED, describe
@@ -212,15 +213,6 @@ def seconds_left(runs: Sequence[PlannedRun], jobs: int) -> float | None:
     return max(sum(left) / jobs, *left)
 
 
-def duration(seconds: float) -> str:
-    """As people say it: `1 h 05 min`, `3 min 20 s`, `7 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
 class Board:
     """What one sees of a comparison: a line for each run that ends, and on a terminal a bar over all epochs
     below the lines."""
@@ -228,11 +220,10 @@ class Board:
     def __init__(self, runs: Sequence[PlannedRun], jobs: int) -> None:
         self._runs = runs
         self._jobs = jobs
-        self._bar = optional_import("tqdm").tqdm(
+        self._bar = progress_bar(
             total=sum(run.settings.epochs for run in runs),
             unit="epoch",
             bar_format="{percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} epochs{postfix}",
-            disable=not sys.stderr.isatty(),
         )
         self._looked = 0.0
 

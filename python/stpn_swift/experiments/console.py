@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import TracebackType
+from typing import Any
 
 from .errors import optional_import
 from .training import EpochMetrics, Trainer
@@ -16,9 +18,7 @@ class Console:
         done = trainer.progress.epoch * trainer.batches + trainer.progress.batch
         self._epochs = epochs
         self._every = max(1, epochs // 20)
-        self._bar = optional_import("tqdm").tqdm(
-            total=epochs * trainer.batches, initial=done, unit="batch", disable=not sys.stderr.isatty()
-        )
+        self._bar = progress_bar(total=epochs * trainer.batches, initial=done, unit="batch")
         self.on_batch = self._bar.update
 
     def __enter__(self) -> Console:
@@ -38,3 +38,20 @@ class Console:
                 f"{metrics.seconds:.2f} s"
             )
             sys.stdout.flush()
+
+
+def progress_bar(**options: Any) -> Any:
+    """One of tqdm, where there is a terminal."""
+    tqdm = optional_import("tqdm").tqdm
+    # Its own lock is shared with forks: one that is killed while it writes would keep all others waiting.
+    tqdm.set_lock(threading.RLock())
+    return tqdm(disable=not sys.stderr.isatty(), **options)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: `1 h 05 min`, `3 min 20 s`, `7 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -56,7 +56,10 @@ def _markdown(part: Part) -> str:
             return f"![{caption}]({path})\n\n{caption}\n"
         case Table(columns, rows):
             alignment = ["---", *["---:"] * (len(columns) - 1)]
-            lines = (" | ".join(cells) for cells in (columns, alignment, *rows))
+            lines = (
+                " | ".join(cell.replace("|", r"\|") for cell in cells)
+                for cells in (columns, alignment, *rows)
+            )
             return "".join(f"| {line} |\n" for line in lines)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+
 from ..files import write_atomically
+from .dale import Population
 from .errors import ExperimentError, optional_import
-from .results import Group, spread
-from .retrieval_data import CHANCE, DIGITS_KNOWN
+from .results import Group, mean_and_spread, spread
+from .retrieval_data import RetrievalTask
 
 WIDE = (7.0, 4.0)
-_BOUNDS = ((CHANCE, "chance"), (DIGITS_KNOWN, "the three digits known, but not which"))
 
 
 def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
@@ -32,7 +34,7 @@ def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
         (line,) = axes.plot(epochs, [100 * mean(values) for values in accuracy], label=one.title)
         least, most = ([100 * end(values) for values in accuracy] for end in (min, max))
         axes.fill_between(epochs, least, most, color=line.get_color(), alpha=0.2, linewidth=0)
-    _draw_bounds(axes)
+    _draw_bounds(axes, groups)
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
@@ -67,22 +69,104 @@ def draw_accuracy_and_energy(groups: Sequence[Group], path: Path) -> None:
     for one in groups:
         accuracy = [100 * value for value in one.values("test_accuracy")]
         axes.scatter(one.values("test_energy"), accuracy, s=20, label=one.title)
-    _draw_bounds(axes)
+    _draw_bounds(axes, groups)
     axes.set(xlabel="energy of a sequence", ylabel="test accuracy (%)", xscale="log", ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
 
 
-def _axes() -> tuple[Any, Any]:
+def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
+    """Test accuracy by the number of pairs: the mean over seeds, and from the least to the most."""
+    figure, axes = _axes()
+    kinds: dict[str, list[Group]] = {}
+    for one in groups:
+        kinds.setdefault(one.title.replace(f", pairs {one.settings.pairs}", ""), []).append(one)
+    for title, members in kinds.items():
+        members = sorted(members, key=lambda one: one.settings.pairs)
+        accuracy = [[100 * value for value in one.values("test_accuracy")] for one in members]
+        means = [mean(values) for values in accuracy]
+        ends = [
+            [centre - min(values), max(values) - centre]
+            for centre, values in zip(means, accuracy, strict=True)
+        ]
+        pairs = [one.settings.pairs for one in members]
+        axes.errorbar(
+            pairs, means, yerr=[*zip(*ends, strict=True)], marker="o", markersize=3, capsize=3, label=title
+        )
+    tasks = {one.settings.pairs: one.settings.task for one in groups}
+    for bound, label in _BOUNDS.items():
+        heights = [100 * getattr(tasks[pairs], bound) for pairs in sorted(tasks)]
+        axes.plot(sorted(tasks), heights, color="grey", linestyle=":", linewidth=1)
+        axes.text(max(tasks), heights[-1] + 1, label, ha="right", color="grey", fontsize="small")
+    axes.set(xlabel="pairs", ylabel="test accuracy (%)", xticks=sorted(tasks), ylim=(0, 102))
+    figure.legend(loc="outside right upper", frameon=False)
+    _save(figure, path)
+
+
+def draw_short_term(groups: Sequence[Group], path: Path) -> None:
+    """The means of F and of |F| over E→E and E→I synapses after each step: means over seeds and their
+    standard deviation."""
+    figure, panels = _axes(columns=2)
+    for axes, name in zip(panels, ("F", "|F|"), strict=True):
+        for place, one in enumerate(groups):
+            for synapses, style in (("E→E", "-"), ("E→I", "--")):
+                steps = [*zip(*one.synapses(name, synapses), strict=True)]
+                centre, width = zip(*(mean_and_spread(values) for values in steps), strict=True)
+                axes.errorbar(
+                    range(1, len(steps) + 1),
+                    centre,
+                    yerr=width,
+                    color=f"C{place}",
+                    linestyle=style,
+                    capsize=2,
+                    label=f"{one.title}, {synapses}" if name == "F" else None,
+                )
+        axes.set(xlabel="step of the sequence", ylabel=f"mean of {name}")
+    figure.legend(loc="outside upper center", frameon=False, ncols=max(1, len(groups)))
+    _save(figure, path)
+
+
+def draw_synapses(title: str, images: Mapping[str, Any], path: Path) -> None:
+    """Images of F, Λ and Γ: a row for each neuron, the inputs' columns and then the neurons'. White is 0, and
+    the colours end where all but 1 % of the values lie, for a few would blot out the others."""
+    figure, panels = _axes(columns=3)
+    figure.suptitle(title)
+    for axes, name in zip(panels, ("F", "Λ", "Γ"), strict=True):
+        image = images[name]
+        H, K = image.shape
+        most = float(np.quantile(np.abs(image), 0.99)) or 1.0
+        drawn = axes.imshow(
+            image, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
+        )
+        E = Population.of(H).excitatory
+        axes.axhline(E - 0.5, color="black", linewidth=0.5)
+        for column in (K - H, K - H + E):
+            axes.axvline(column - 0.5, color="black", linewidth=0.5)
+        axes.set(title=name, xlabel="inputs | E | I")
+        figure.colorbar(drawn, ax=axes, location="bottom", extend="both")
+    panels[0].set(ylabel="neurons: I below E")
+    _save(figure, path)
+
+
+def _axes(columns: int = 1) -> tuple[Any, Any]:
     figure = optional_import("matplotlib.figure").Figure(figsize=WIDE, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = figure.subplots(ncols=columns, squeeze=True)
+    for one in [axes] if columns == 1 else axes:
+        one.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _draw_bounds(axes: Any) -> None:
+_BOUNDS = {"chance": "chance", "digits_known": "the digits known, but not which"}
+
+
+def _draw_bounds(axes: Any, groups: Sequence[Group]) -> None:
+    """Of the task, where all have the same."""
+    tasks: set[RetrievalTask] = {one.settings.task for one in groups}
+    if len(tasks) > 1:
+        return
     across = axes.get_yaxis_transform()
-    for bound, meaning in _BOUNDS:
+    for name, meaning in _BOUNDS.items():
+        bound = getattr(min(tasks, key=repr), name)
         axes.axhline(100 * bound, color="grey", linestyle="--", linewidth=1)
         text = f"{meaning}: {bound:.0%}"
         axes.text(0.99, 100 * bound + 1, text, transform=across, ha="right", color="grey", fontsize="small")

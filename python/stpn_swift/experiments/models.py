@@ -91,15 +91,18 @@ MODELS: dict[ModelName, Model] = {
 }
 
 
-def describe(section: Mapping[str, Any], hidden_size: int, variant: Variant) -> PublishedModel:
-    """The network of the section `model` of a published configuration, at another size.
+def describe(
+    section: Mapping[str, Any], hidden_size: int, variant: Variant, symbols: int = len(SYMBOLS)
+) -> PublishedModel:
+    """The network of the section `model` of a published configuration, at another size, for so many symbols.
 
     Raises
     ------
     ValueError
         An entry says what this library does not do; the message names it.
     """
-    return from_published_config({"model": {**section, "hidden_size": hidden_size}}, variant=variant)
+    sized = {"model": {**section, "hidden_size": hidden_size}}
+    return from_published_config(sized, input_size=symbols, variant=variant)
 
 
 def model_of(section: Mapping[str, Any]) -> ModelName:
@@ -168,7 +171,7 @@ def build(
         The backend does not compute the model, or PyTorch is not installed.
     """
     check_backend(model, backend)
-    H, C = model.config["hidden_size"], len(SYMBOLS)
+    H, C = model.config["hidden_size"], model.config["input_size"]
     k = H**-0.5
     if model.config["cell"] in ("lstm", "rnn"):
         values = _draw_torch_cell(model.config, dtype, random)

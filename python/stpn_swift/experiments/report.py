@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..files import write_atomically
 from . import document
+from .console import duration
 from .document import Figure, Heading, Paragraph, Part, Table
 from .errors import ExperimentError
-from .figure import draw_accuracy, draw_accuracy_and_energy, draw_energy_by_model, draw_energy_by_step
+from .figure import (
+    draw_accuracy,
+    draw_accuracy_and_energy,
+    draw_accuracy_by_pairs,
+    draw_energy_by_model,
+    draw_energy_by_step,
+    draw_short_term,
+    draw_synapses,
+)
 from .results import Group, RunResult, common_settings, find_runs, group, with_spread
-from .retrieval_data import CHANCE, DIGITS_KNOWN
+from .run_folder import RunFolder
 
 TITLE = "Associative retrieval"
 
-_FIGURES: dict[str, tuple[Callable[[Sequence[Group], Path], None], str]] = {
-    "accuracy-by-epoch.svg": (
+Drawing = tuple[str, Callable[[Sequence[Group], Path], None], str]
+
+_FIGURES: list[Drawing] = [
+    (
+        "accuracy-by-epoch.svg",
         draw_accuracy,
         "Validation accuracy by epoch: the mean over seeds, and from the least to the most",
     ),
-    "energy-by-model.svg": (
+    (
+        "energy-by-model.svg",
         draw_energy_by_model,
         "Energy of a test sequence: the mean over seeds and its standard deviation",
     ),
-    "energy-by-step.svg": (draw_energy_by_step, "Energy of each step of a test sequence, means over seeds"),
-    "accuracy-and-energy.svg": (
+    ("energy-by-step.svg", draw_energy_by_step, "Energy of each step of a test sequence, means over seeds"),
+    (
+        "accuracy-and-energy.svg",
         draw_accuracy_and_energy,
         "Test accuracy against the energy of a sequence, a point a run",
     ),
-}
+]
+_BY_PAIRS: Drawing = (
+    "accuracy-by-pairs.svg",
+    draw_accuracy_by_pairs,
+    "Test accuracy by the number of pairs: the mean over seeds, and from the least to the most",
+)
+_SHORT_TERM: Drawing = (
+    "short-term.svg",
+    draw_short_term,
+    "F and |F| of the synapses between excitatory neurons (E→E) and from them to inhibitory ones (E→I) after each "
+    "step: means over the test sequences and the synapses, then over seeds, with the standard deviation over seeds",
+)
 
 
 def write_report(paths: Sequence[Path], output: Path) -> list[Path]:
@@ -60,9 +84,13 @@ def write_report(paths: Sequence[Path], output: Path) -> list[Path]:
     if not groups:
         raise ExperimentError("there is nothing to report: none of the runs is complete")
     (output / "figures").mkdir(parents=True, exist_ok=True)
-    for name, (draw, _) in _FIGURES.items():
-        draw(groups, output / "figures" / name)
-    parts = [*_summary(runs, groups), *_figures(), *_by_run(runs, output)]
+    pairs = [_BY_PAIRS] if len({one.settings.pairs for one in groups}) > 1 else []
+    parts = [
+        *_summary(runs, groups),
+        *(_draw(drawing, groups, output) for drawing in (*pairs, *_FIGURES)),
+        *_signed([one for one in groups if one.settings.dale is not None], output),
+        *_by_run(runs, output),
+    ]
     pages = {"report.md": document.markdown(parts), "report.html": document.html(TITLE, parts)}
     for name, text in pages.items():
         write_atomically(output / name, text.encode())
@@ -74,16 +102,23 @@ def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
     named = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in shared.items() if value is not None
     )
-    complete = sum(len(one.runs) for one in groups)
+    complete = [run for one in groups for run in one.runs]
+    seconds = sum(run.result["seconds"] for run in complete if run.result is not None)
+    tasks = {one.settings.pairs: one.settings.task for one in groups}
+    bounds = (
+        f"with {pairs} pairs guessing is right in {tasks[pairs].chance:.0%} of the sequences, and knowing the digits "
+        f"but not which in {tasks[pairs].digits_known:.0%}"
+        for pairs in sorted(tasks)
+    )
     return [
         Heading(TITLE, 1),
         Paragraph(
-            f"{complete} complete runs of {len(runs)}, in {len(groups)} groups of the same settings but for "
-            f"the seed. All have: {named}."
+            f"{len(complete)} complete runs of {len(runs)}, in {len(groups)} groups of the same settings but for "
+            f"the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum over the runs, by "
+            f"{_versions(complete)}."
         ),
         Paragraph(
-            f"Guessing is right in {CHANCE:.0%} of the sequences, knowing the three digits but not which in "
-            f"{DIGITS_KNOWN:.0%}; all can be right. Accuracies are those of the last epoch's network on the "
+            f"Bounds: {'; '.join(bounds)}; all can be right. Accuracies are those of the last epoch's network on the "
             "test set. Energies are those of all neurons together without the readout, means over the "
             "sequences of the test set. ± is the standard deviation over seeds."
         ),
@@ -121,14 +156,73 @@ def _row(one: Group) -> list[str]:
     ]
 
 
-def _figures() -> list[Part]:
-    return [Figure(f"figures/{name}", caption) for name, (_, caption) in _FIGURES.items()]
+def _versions(runs: Sequence[RunResult]) -> str:
+    """What the runs were made by, each version once."""
+    versions = [RunFolder(run.folder).read_versions() for run in runs]
+    names = dict.fromkeys(name for one in versions for name in one)
+    return ", ".join(
+        f"{name} {' and '.join(dict.fromkeys(one[name] for one in versions if name in one))}"
+        for name in names
+    )
+
+
+def _draw(drawing: Drawing, groups: Sequence[Group], output: Path) -> Figure:
+    name, draw, caption = drawing
+    draw(groups, output / "figures" / name)
+    return Figure(f"figures/{name}", caption)
+
+
+def _signed(groups: Sequence[Group], output: Path) -> list[Part]:
+    """On excitatory–inhibitory networks."""
+    if not groups:
+        return []
+    columns = ["", "synapses", "F at the end", "|F| at the end", "Λ", "Γ"]
+    rows = [
+        [one.title, synapses]
+        + [
+            with_spread(
+                [_at_the_end(value) for value in one.synapses(name, synapses)], lambda value: f"{value:.3g}"
+            )
+            for name in ("F", "|F|", "Λ", "Γ")
+        ]
+        for one in groups
+        for synapses in ("E→E", "E→I")
+    ]
+    return [
+        Heading("Excitatory and inhibitory neurons"),
+        Paragraph(
+            "The first 4/5 of the neurons excite (E), the others inhibit (I). With rows the sign is that of the "
+            "receiving neuron's weights, with columns of what a neuron sends to the neurons. Means over the synapses, "
+            "and of F and |F| over the test sequences too; ± is the standard deviation over seeds."
+        ),
+        Table(columns, rows),
+        _draw(_SHORT_TERM, groups, output),
+        *(image for place, one in enumerate(groups) for image in _images(one, place, output)),
+    ]
+
+
+def _at_the_end(value: float | Sequence[float]) -> float:
+    return value[-1] if isinstance(value, Sequence) else value
+
+
+def _images(one: Group, place: int, output: Path) -> list[Part]:
+    """Of the first of a group's runs that still has its synapses."""
+    for run in one.runs:
+        images = RunFolder(run.folder).read_synapses()
+        if images is not None:
+            name = f"synapses-{place + 1}.svg"
+            draw_synapses(one.title, images, output / "figures" / name)
+            caption = (
+                f"F after the last step, a mean over the test sequences, Λ and Γ of {run.folder_from(output)}"
+            )
+            return [Figure(f"figures/{name}", caption)]
+    return []
 
 
 def _by_run(runs: Sequence[RunResult], output: Path) -> list[Part]:
     rows = []
     for run in runs:
-        name = [os.path.relpath(run.folder, output), run.settings.model, str(run.settings.seed)]
+        name = [run.folder_from(output), run.settings.model, str(run.settings.seed)]
         if run.result is None:
             rows.append([*name, f"{len(run.history)} of {run.settings.epochs}", "not complete", "", ""])
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,10 @@ class RunResult:
     """The rows of metrics.csv."""
     result: dict[str, Any] | None
     """What result.json holds; None where the run is not complete."""
+
+    def folder_from(self, page: Path) -> str:
+        """The run's folder, as one finds it from the folder of a page."""
+        return os.path.relpath(self.folder, page)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ class Group:
                 *(run.result["test_energy_by_step"] for run in self.runs if run.result), strict=True
             )
         ]
+
+    def synapses(self, name: str, between: str) -> list[Any]:
+        """Of networks with excitatory and inhibitory neurons, of each run: `Synapses.means()[name][between]`."""
+        return [run.result["synapses"][name][between] for run in self.runs if run.result is not None]
 
 
 def find_runs(paths: Iterable[Path]) -> list[RunResult]:
@@ -117,6 +126,10 @@ def _title(settings: RetrievalSettings, shared: dict[str, Any]) -> str:
 def spread(values: Sequence[float]) -> float:
     """The standard deviation over seeds; 0 of a single one."""
     return stdev(values) if len(values) > 1 else 0.0
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    return mean(values), spread(values)
 
 
 def with_spread(values: Sequence[float], show: Callable[[float], str]) -> str:

@@ -6,6 +6,7 @@ import platform
 import resource
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from .errors import ExperimentError, optional_import
 from .figure import draw_accuracy
 from .interrupts import Interrupts
 from .models import MODELS, Backend, build
+from .network import KernelClassifier, SequenceClassifier
 from .results import Group, RunResult
 from .retrieval_data import Seeds, Sequences, generate
 from .run_folder import RunFolder
 from .settings import RetrievalSettings
+from .synapses import record
+from .tensorboard import TensorBoard
 from .training import Evaluation, Trainer, evaluate
 
 INTERRUPTED = 130
@@ -38,14 +42,14 @@ def prepare(settings: RetrievalSettings) -> tuple[Trainer, Sequences]:
     """
     settings = settings.resolve()
     seeds = Seeds.from_seed(settings.seed)
-    train = generate(settings.train_sequences, seeds.train)
-    validation = generate(settings.validation_sequences, seeds.validation)
-    test = generate(settings.test_sequences, seeds.test)
+    train = generate(settings.train_sequences, seeds.train, settings.task)
+    validation = generate(settings.validation_sequences, seeds.validation, settings.task)
+    test = generate(settings.test_sequences, seeds.test, settings.task)
 
     network = build(settings.describe(), settings.resolved_backend, settings.dtype, seeds.parameters)
     order = seeds.order if settings.shuffle else None
     optimizer = Adam(network.vector, settings.lr)
-    trainer = Trainer(network, optimizer, train, validation, settings.batch, order)
+    trainer = Trainer(network, optimizer, train, validation, settings.batch, order, settings.dale)
     return trainer, test[: len(test) // settings.batch * settings.batch]
 
 
@@ -74,6 +78,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     threads: int | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Trains to the end, or to the end of the batch in which Ctrl-C comes, and evaluates on the test set.
 
@@ -87,6 +92,8 @@ def train(
         Whether to go on with the run that the folder holds, or to replace it.
     threads
         Of the kernel; None: one a processor.
+    tensorboard
+        Whether to write the metrics for TensorBoard too.
 
     Returns
     -------
@@ -110,20 +117,28 @@ def train(
         if saved:
             saved.restore(trainer)
         folder.save(settings, trainer)
-        if not _train_to_end(folder, settings, trainer):
+        if not _train_to_end(folder, settings, trainer, tensorboard):
             _explain_interruption(trainer, folder)
             return INTERRUPTED
         _conclude(folder, settings, trainer, test)
     return 0
 
 
-def _train_to_end(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer) -> bool:
-    with Interrupts() as interrupts, Console(trainer, settings.epochs) as console:
+def _train_to_end(
+    folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, tensorboard: bool
+) -> bool:
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
+        console = stack.enter_context(Console(trainer, settings.epochs))
+        viewers: list[Console | TensorBoard] = [console]
+        if tensorboard:
+            board = TensorBoard(folder.path / "tensorboard", trainer.progress.history)
+            viewers.append(stack.enter_context(board))
         while trainer.progress.epoch < settings.epochs:
             finished = trainer.epoch(lambda: interrupts.requested, console.on_batch)
             folder.save(settings, trainer)
-            if finished:
-                console.on_epoch(trainer.progress.history[-1])
+            for viewer in viewers if finished else ():
+                viewer.on_epoch(trainer.progress.history[-1])
             if interrupts.requested and trainer.progress.epoch < settings.epochs:
                 return False
     return True
@@ -145,7 +160,7 @@ def describe(settings: RetrievalSettings) -> dict[str, Any]:
             "stpn_swift": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
-            "platform": platform.platform(),
+            "platform": f"{platform.system()} {platform.machine()}",
         },
     }
 
@@ -163,6 +178,11 @@ def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, 
     figure = folder.figures / "accuracy.svg"
     run = RunResult(folder.path, settings, folder.read_metrics(), None)
     draw_accuracy([Group(f"{MODELS[settings.model].title}, seed {settings.seed}", settings, [run])], figure)
+    synapses = {}
+    if settings.dale is not None:
+        recorded = record(by_kernel(trainer.network, settings), test)
+        folder.save_synapses(recorded.images())
+        synapses = {"synapses": recorded.means()}
     write_json(
         folder.result,
         {
@@ -178,6 +198,7 @@ def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, 
             "parameters": trainer.network.vector.size,
             "seconds": seconds,
             "peak_memory_bytes": _peak_memory(),
+            **synapses,
         },
     )
     print(f"{summary(evaluation, len(test))}, after {seconds:.1f} s of training")
@@ -219,6 +240,28 @@ def _explain_interruption(trainer: Trainer, folder: RunFolder) -> None:
     )
 
 
+def by_kernel(network: SequenceClassifier, settings: RetrievalSettings) -> KernelClassifier:
+    """The network of a run, computed by the kernel.
+
+    Raises
+    ------
+    ExperimentError
+        The kernel does not compute it.
+    """
+    if not isinstance(network, KernelClassifier):
+        network = _rebuilt(network, settings, "kernel")
+        assert isinstance(network, KernelClassifier)
+    return network
+
+
+def _rebuilt(
+    network: SequenceClassifier, settings: RetrievalSettings, backend: Backend
+) -> SequenceClassifier:
+    other = build(settings.describe(), backend, settings.dtype, np.random.default_rng())
+    other.vector[:] = network.vector
+    return other
+
+
 def evaluate_run(folder: RunFolder, backend: Backend | None = None) -> tuple[Evaluation, int, int]:
     """What the network of a run answers to its test set.
 
@@ -247,7 +290,6 @@ def evaluate_run(folder: RunFolder, backend: Backend | None = None) -> tuple[Eva
     saved.restore(trainer)
     network = trainer.network
     if backend is not None and backend != settings.backend:
-        network = build(settings.describe(), backend, settings.dtype, np.random.default_rng())
-        network.vector[:] = trainer.network.vector
+        network = _rebuilt(network, settings, backend)
     use_threads(None, backend or settings.resolved_backend)
     return evaluate(network, test), len(test), trainer.progress.epoch

@@ -1,5 +1,5 @@
 """A run is a folder: config.json, metrics.csv, checkpoint.safetensors, figures/ and, once it is complete,
-result.json.
+result.json, with --dale synapses.safetensors too.
 
 The checkpoint alone says how far the run is. metrics.csv is written from its record, also on resuming, so
 that a run may be killed between the two files.
@@ -13,7 +13,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .settings import RetrievalSettings
 from .training import EpochMetrics, Progress, Trainer
 
 FORMAT = "stpn_swift checkpoint 1"
+SYNAPSES = "stpn_swift synapses 1"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.result = path / "result.json"
         self.figures = path / "figures"
+        self.synapses = path / "synapses.safetensors"
 
     def holds_run(self) -> bool:
         return any(file.exists() for file in self._files())
 
     def _files(self) -> tuple[Path, ...]:
-        return self.result, self.checkpoint, self.metrics, self.config
+        return self.result, self.synapses, self.checkpoint, self.metrics, self.config
 
     def create(self, config: dict[str, Any], *, overwrite: bool = False) -> None:
         """Writes config.json.
@@ -116,13 +118,25 @@ class RunFolder:
         ExperimentError
             There is none, or it is not that of a run.
         """
+        return settings_from(self._read_config("settings"), RetrievalSettings, str(self.config))
+
+    def read_versions(self) -> dict[str, str]:
+        """What the run was begun with, by name.
+
+        Raises
+        ------
+        ExperimentError
+            There is none, or it is not that of a run.
+        """
+        return {name: str(version) for name, version in dict(self._read_config("versions")).items()}
+
+    def _read_config(self, entry: str) -> Any:
         try:
-            record = json.loads(self.config.read_text(encoding="utf-8"))["settings"]
+            return json.loads(self.config.read_text(encoding="utf-8"))[entry]
         except FileNotFoundError:
             raise ExperimentError(f"{self.path} holds no run: there is no {self.config.name}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise ExperimentError(f"{self.config} is not the config of a run: {error!r}") from None
-        return settings_from(record, RetrievalSettings, str(self.config))
 
     def save(self, settings: RetrievalSettings, trainer: Trainer) -> None:
         """Writes the checkpoint, then metrics.csv."""
@@ -154,6 +168,24 @@ class RunFolder:
         if theirs != settings:
             raise ExperimentError(f"{self.checkpoint} has other settings than {self.config}")
         return SavedRun(progress, arrays)
+
+    def save_synapses(self, images: Mapping[str, NDArray[Any]]) -> None:
+        checkpoint.save(self.synapses, images, {}, SYNAPSES)
+
+    def read_synapses(self) -> dict[str, NDArray[Any]] | None:
+        """Images of the synapses, (H,K) each; None where there are none.
+
+        Raises
+        ------
+        ExperimentError
+            The file cannot be read.
+        """
+        try:
+            return checkpoint.load(self.synapses, SYNAPSES)[0]
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ExperimentError(str(error)) from None
 
     def read_metrics(self) -> list[dict[str, float]]:
         """The rows of metrics.csv by their columns.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from tyro.conf import Suppress
 
 from ..published import PublishedModel, Variant
+from .dale import Signs, check_signs
 from .errors import ExperimentError
 from .models import MODELS, Backend, ModelName, check_backend, describe, model_of, usual_backend
+from .retrieval_data import DIGITS, LETTERS, RetrievalTask
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(RetrievalTask):
     """The settings of associative retrieval that the runs of a comparison share; the defaults are the
     paper's."""
 
@@ -42,6 +44,15 @@ class TrainingSettings:
     """size of the validation set"""
     test_sequences: int = 20_000
     """size of the test set"""
+    dale: Signs | None = None
+    """excitatory and inhibitory neurons, 4 : 1: after each update the weights of the first are clipped to 0
+    or more, of the others to 0 or less. columns: those that a neuron sends to neurons; rows: all that it
+    receives. With it the defaults are those of the study: 50 neurons, 150 epochs, 10,000 / 5,000 / 1,000
+    sequences"""
+
+    @property
+    def task(self) -> RetrievalTask:
+        return RetrievalTask(**{size.name: getattr(self, size.name) for size in fields(RetrievalTask)})
 
     def check(self) -> None:
         """Refuses settings that are out of their range or contradict each other.
@@ -51,10 +62,20 @@ class TrainingSettings:
         ExperimentError
             It names the setting.
         """
-        for name in ("hidden_size", "epochs", "batch", *_SETS):
+        for name in ("hidden_size", "epochs", "batch", "pairs", *_SETS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ExperimentError(f"{flag(name)} must be 1 or more, not {value}")
+        for name, least, most in (
+            ("letters", self.pairs, len(LETTERS)),
+            ("digits", 1, len(DIGITS)),
+            ("question_marks", 0, MOST_QUESTION_MARKS),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise ExperimentError(
+                    f"{flag(name)} must be from {least} to {most}, not {getattr(self, name)}"
+                    + (", the pairs having letters of their own" if name == "letters" else "")
+                )
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ExperimentError(f"--lr must be a positive number, not {self.lr}")
         for name in ("train_sequences", "test_sequences"):
@@ -68,6 +89,7 @@ class TrainingSettings:
         return asdict(self)
 
 
+MOST_QUESTION_MARKS = 10_000
 _SETS = ("train_sequences", "validation_sequences", "test_sequences")
 
 
@@ -96,6 +118,8 @@ class RetrievalSettings(TrainingSettings, OneRun):
                 f"--model {self.model} contradicts the configuration, which is of {model_of(self.section)}"
             )
         check_backend(self.describe(), self.resolved_backend)
+        if self.dale is not None:
+            check_signs(self.describe().config)
 
     def describe(self) -> PublishedModel:
         """The network.
@@ -108,7 +132,7 @@ class RetrievalSettings(TrainingSettings, OneRun):
         section = MODELS[self.model].section if self.section is None else self.section
         size = self.hidden_size or section["hidden_size"]
         try:
-            return describe(section, size, self.variant)
+            return describe(section, size, self.variant, len(self.task.symbols))
         except ValueError as error:
             raise ExperimentError(f"the configuration is refused: {error}") from None
 
@@ -143,6 +167,16 @@ class RetrievalSettings(TrainingSettings, OneRun):
                     f"{flag(name)} {value} contradicts the run, which has {mine}: leave it out to go on "
                     "with that run, or start another one (--output)"
                 )
+
+
+# The study of networks with excitatory and inhibitory neurons.
+SIGNED: dict[str, Any] = {
+    "hidden_size": 50,
+    "epochs": 150,
+    "train_sequences": 10_000,
+    "validation_sequences": 5_000,
+    "test_sequences": 1_000,
+}
 
 
 def flag(name: str) -> str:

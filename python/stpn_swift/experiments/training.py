@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .adam import Adam
+from .dale import Signs, restore_signs
 from .errors import ExperimentError
 from .network import SequenceClassifier, count_correct
-from .retrieval_data import LENGTH, Sequences
+from .retrieval_data import Sequences
 
 # Larger ones are slower: BLAS wakes threads for the readout that wait longer than they work.
 EVALUATION_BATCH = 500
@@ -89,6 +90,8 @@ class Trainer:
         The sequences in an update.
     order
         Draws an order of the training sequences for each epoch; None: always that of the data.
+    signs
+        Those of the cell's `weight`, restored after each update; None: it has any.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Trainer:
         validation: Sequences,
         batch: int,
         order: np.random.Generator | None = None,
+        signs: Signs | None = None,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -107,6 +111,7 @@ class Trainer:
         self.batch = batch
         self.batches = len(train) // batch
         self._order = order
+        self._signs = signs
         self.progress = Progress(self._random_state())
 
     def epoch(self, stop: Callable[[], bool], on_batch: Callable[[], object]) -> bool:
@@ -165,6 +170,8 @@ class Trainer:
         sequences = train[start : start + self.batch]
         loss, correct = self.network.loss(sequences.one_hot(self.network.dtype), sequences.answers)
         self.optimizer.step(self.network.gradient)
+        if self._signs is not None:
+            restore_signs(self.network.parameters["cell.weight"], self._signs)
         progress.loss_sum += loss
         progress.correct += correct
         progress.batch += 1
@@ -190,7 +197,7 @@ class Evaluation(NamedTuple):
 
 def evaluate(network: SequenceClassifier, sequences: Sequences) -> Evaluation:
     """The network's answers to all of the sequences."""
-    correct, energy = 0, np.zeros(LENGTH)
+    correct, energy = 0, np.zeros(sequences.task.length)
     for start in range(0, len(sequences), EVALUATION_BATCH):
         part = sequences[start : start + EVALUATION_BATCH]
         response = network.respond(part.one_hot(network.dtype))
