@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from small_run import EPOCHS, OPTIONS, SETTINGS
 from stpn_swift.experiments import cli
-from stpn_swift.experiments.compare import PlannedRun, duration, plan, read_models, read_seeds, seconds_left
+from stpn_swift.experiments.compare import PlannedRun, plan, read_models, read_seeds, seconds_left
+from stpn_swift.experiments.console import duration
 from stpn_swift.experiments.errors import ExperimentError
 from stpn_swift.experiments.models import MODEL_NAMES
 from stpn_swift.experiments.settings import TrainingSettings

@@ -9,6 +9,7 @@ from small_run import OPTIONS, SETTINGS
 from stpn_swift import checkpoint
 from stpn_swift.experiments import cli
 from stpn_swift.experiments.dale import Population, Signs, restore_signs
+from stpn_swift.experiments.models import Backend
 from stpn_swift.experiments.run import by_kernel, prepare
 from stpn_swift.experiments.run_folder import SYNAPSES
 from stpn_swift.experiments.settings import RetrievalSettings
@@ -53,7 +54,7 @@ def test_the_synapses_between_populations() -> None:
     assert between["E→E"][3, 5] == 305 and between["E→I"][1, 7] == 907
 
 
-def trainer_of(signs: Signs, backend: str = "kernel") -> tuple[Trainer, RetrievalSettings]:
+def trainer_of(signs: Signs, backend: Backend = "kernel") -> tuple[Trainer, RetrievalSettings]:
     settings = RetrievalSettings(
         **{**SETTINGS, "hidden_size": H}, dale=signs, backend=backend, dtype="float64"
     )
@@ -73,7 +74,7 @@ def test_signs_are_restored_after_each_update(signs: Signs) -> None:
 
 
 @pytest.mark.parametrize("backend", ["kernel", "torch"])
-def test_the_record_of_a_network(backend: str) -> None:
+def test_the_record_of_a_network(backend: Backend) -> None:
     trainer, settings = trainer_of("columns", backend)
     network = by_kernel(trainer.network, settings)
     sequences = trainer.validation

@@ -1,5 +1,6 @@
 """Runs: one that stops, however it does, goes on to the same bits and loses nothing."""
 
+import contextlib
 import csv
 import json
 import os
@@ -7,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -421,10 +424,33 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(options: tuple[str, ..
         assert outcome(folder) == outcome("whole")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
-def test_a_folder_that_may_not_be_written_to(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("run").mkdir()
-    Path("run").chmod(0o500)
-    assert run("--output", "run") == 1
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """One that other users may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may write to any folder."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_that_may_not_be_written_to(public_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--output", "elsewhere") == 0  # all modules are loaded
+    folder = public_folder / "run"
+    folder.mkdir()
+    folder.chmod(0o555)
+    with as_nobody():
+        assert run("--output", str(folder)) == 1
     err = capsys.readouterr().err
-    assert "run" in err and "denied" in err and "Traceback" not in err
+    assert str(folder) in err and "denied" in err and "Traceback" not in err
+    assert list(folder.iterdir()) == []

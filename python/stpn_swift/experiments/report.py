@@ -52,8 +52,10 @@ _BY_PAIRS: Drawing = (
 _SHORT_TERM: Drawing = (
     "short-term.svg",
     draw_short_term,
-    "F and |F| of the synapses between excitatory neurons (E→E) and from them to inhibitory ones (E→I) after each "
-    "step: means over the test sequences and the synapses, then over seeds, with the standard deviation over seeds",
+    "F and |F| of the synapses between excitatory neurons (E→E) and from them to inhibitory ones (E→I) "
+    "after each "
+    "step: means over the test sequences and the synapses, then over seeds, with the standard deviation "
+    "over seeds",
 )
 
 
@@ -106,19 +108,23 @@ def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
     seconds = sum(run.result["seconds"] for run in complete if run.result is not None)
     tasks = {one.settings.pairs: one.settings.task for one in groups}
     bounds = (
-        f"with {pairs} pairs guessing is right in {tasks[pairs].chance:.0%} of the sequences, and knowing the digits "
+        f"with {pairs} pairs guessing is right in {tasks[pairs].chance:.0%} of the sequences, and knowing "
+        f"the digits "
         f"but not which in {tasks[pairs].digits_known:.0%}"
         for pairs in sorted(tasks)
     )
     return [
         Heading(TITLE, 1),
         Paragraph(
-            f"{len(complete)} complete runs of {len(runs)}, in {len(groups)} groups of the same settings but for "
-            f"the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum over the runs, by "
+            f"{len(complete)} complete runs of {len(runs)}, in {len(groups)} groups of the same settings "
+            f"but for "
+            f"the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum over the "
+            f"runs, by "
             f"{_versions(complete)}."
         ),
         Paragraph(
-            f"Bounds: {'; '.join(bounds)}; all can be right. Accuracies are those of the last epoch's network on the "
+            f"Bounds: {'; '.join(bounds)}; all can be right. Accuracies are those of the last epoch's "
+            f"network on the "
             "test set. Energies are those of all neurons together without the readout, means over the "
             "sequences of the test set. ± is the standard deviation over seeds."
         ),
@@ -173,7 +179,7 @@ def _draw(drawing: Drawing, groups: Sequence[Group], output: Path) -> Figure:
 
 
 def _signed(groups: Sequence[Group], output: Path) -> list[Part]:
-    """On excitatory–inhibitory networks."""
+    """On networks of excitatory and inhibitory neurons."""
     if not groups:
         return []
     columns = ["", "synapses", "F at the end", "|F| at the end", "Λ", "Γ"]
@@ -191,8 +197,10 @@ def _signed(groups: Sequence[Group], output: Path) -> list[Part]:
     return [
         Heading("Excitatory and inhibitory neurons"),
         Paragraph(
-            "The first 4/5 of the neurons excite (E), the others inhibit (I). With rows the sign is that of the "
-            "receiving neuron's weights, with columns of what a neuron sends to the neurons. Means over the synapses, "
+            "The first 4/5 of the neurons excite (E), the others inhibit (I). With rows the sign is that of "
+            "the "
+            "receiving neuron's weights, with columns of what a neuron sends to the neurons. Means over the "
+            "synapses, "
             "and of F and |F| over the test sequences too; ± is the standard deviation over seeds."
         ),
         Table(columns, rows),

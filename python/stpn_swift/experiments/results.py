@@ -60,7 +60,7 @@ class Group:
         ]
 
     def synapses(self, name: str, between: str) -> list[Any]:
-        """Of networks with excitatory and inhibitory neurons, of each run: `Synapses.means()[name][between]`."""
+        """With excitatory and inhibitory neurons, of each run: `Synapses.means()[name][between]`."""
         return [run.result["synapses"][name][between] for run in self.runs if run.result is not None]
 
 

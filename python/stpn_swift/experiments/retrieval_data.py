@@ -54,7 +54,12 @@ class RetrievalTask:
         the most frequent one is right in m of P cases, where m is how often it is there."""
         most = [self._digits_at_most(m) for m in range(self.pairs + 1)]
         of_most = sum(m * (most[m] - most[m - 1]) for m in range(1, self.pairs + 1))
-        return of_most / self.pairs / self.digits**self.pairs
+        return of_most / (self.pairs * self.draws)
+
+    @property
+    def draws(self) -> int:
+        """In how many ways the digits of a sequence can be drawn."""
+        return math.prod([self.digits] * self.pairs)
 
     def _digits_at_most(self, most: int) -> int:
         """In how many ways digits can be drawn for the pairs so that none is there more often: those of one

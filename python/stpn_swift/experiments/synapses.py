@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,13 +48,15 @@ class Synapses(NamedTuple):
 
 def record(network: KernelClassifier, sequences: Sequences) -> Synapses:
     """The synapses of a network that reads sequences."""
-    F, absolute = 0.0, 0.0
+    shape = network.cell.params["weight"].shape
+    F = np.zeros((sequences.task.length, *shape))
+    absolute = np.zeros_like(F)
     for start in range(0, len(sequences), RECORDED_BATCH):
         part = sequences[start : start + RECORDED_BATCH]
         *_, states = network.cell.forward(part.one_hot(network.dtype), record_state=True)
-        F = F + states["F"].sum(axis=0, dtype=np.float64)
-        absolute = absolute + np.abs(states["F"]).sum(axis=0, dtype=np.float64)
-    params: Mapping[str, Array] = network.cell.params
-    shape = params["weight"].shape
-    decay, plasticity = (np.broadcast_to(params[name], shape) for name in ("weight_lambda", "weight_gamma"))
+        F += states["F"].sum(axis=0, dtype=np.float64)
+        absolute += np.abs(states["F"]).sum(axis=0, dtype=np.float64)
+    decay, plasticity = (
+        np.broadcast_to(network.cell.params[name], shape) for name in ("weight_lambda", "weight_gamma")
+    )
     return Synapses(F / len(sequences), absolute / len(sequences), decay, plasticity)
