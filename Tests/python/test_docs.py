@@ -2,8 +2,8 @@
 
 The Python blocks of a page are one program, each C or Swift block is one of its own. Of a console block the
 commands behind "$ " run, and print what stands below them, where "…" stands for anything. Commands in sh
-blocks build, install and measure: what they name has to exist. A block that begins with "```python not run"
-is left out. CMake's are run by test_library.py.
+blocks build, install and measure: what they name has to exist. CMake's blocks, and the commands for the C
+library, are run by test_library.py.
 """
 
 import importlib.util
@@ -50,13 +50,11 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced code of a page, but for what is marked as not to be run."""
+    """The fenced code of a page."""
     text = page.read_text(encoding="utf-8")
     found = []
-    for fence in re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        language, remark, code = fence.groups()
-        if remark.strip() != "not run":
-            found.append(Block(page, text.count("\n", 0, fence.start(3)) + 1, language, code))
+    for fence in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        found.append(Block(page, text.count("\n", 0, fence.start(2)) + 1, *fence.groups()))
     return found
 
 

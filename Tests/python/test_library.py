@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "c.md"
 NEEDED_AT_MOST = {"libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux-aarch64.so.1"}
-CC = os.environ.get("CC", "cc")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the C library is installed on Linux alone")
 
@@ -88,13 +87,25 @@ def test_versions_of_the_shared_library(installed: Path) -> None:
     assert not (lib / f"libstpn.so.{version}").is_symlink()
 
 
-def test_plain_compiler(installed: Path, program: Path, tmp_path: Path) -> None:
-    lib, output = installed / "lib", tmp_path / "recall"
-    common: list[str | Path] = [CC, program / "recall.c", f"-I{installed / 'include'}", "-o", output]
-    run(*common, f"-L{lib}", "-lstpn", f"-Wl,-rpath,{lib}")
-    assert str(lib) in run("ldd", output)
+def compile_as_shown(words: str, program: Path, folder: Path, *more: str) -> Path:
+    """By the command of docs/c.md that has these words."""
+    (command,) = re.findall(
+        rf"^    (cc .*{re.escape(words)}.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    shutil.copy(program / "recall.c", folder)
+    run("sh", "-c", command.replace("--libs", " ".join(["--libs", *more])), folder=folder)
+    return folder / "recall"
+
+
+def test_plain_compiler(
+    installed: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("cc")
+    monkeypatch.setenv("PREFIX", str(installed))
+    output = compile_as_shown("-lstpn", program, tmp_path)
+    assert str(installed / "lib") in run("ldd", output)
     run(output)
-    run(*common, lib / "libstpn.a", "-lm", "-pthread")
+    output = compile_as_shown("libstpn.a", program, tmp_path)
     assert "libstpn" not in run("ldd", output)
     run(output)
 
@@ -103,17 +114,18 @@ def test_plain_compiler(installed: Path, program: Path, tmp_path: Path) -> None:
 def test_pkg_config(
     static: bool, installed: Path, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    need("cc")
     tool = need("pkg-config")
     moved = shutil.copytree(installed, tmp_path / "moved", symlinks=True)
     monkeypatch.setenv("PKG_CONFIG_PATH", str(moved / "lib" / "pkgconfig"))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(moved / "lib"))
-    flags = run(tool, "--cflags", "--libs", *(["--static"] if static else []), "stpn").split()
+    flags = run(tool, "--cflags", "--libs", "stpn").split()
     assert any(str(moved) in flag for flag in flags) and not any(str(installed) in flag for flag in flags)
     if static:
         (moved / "lib" / "libstpn.so").unlink()
-    run(CC, program / "recall.c", *flags, "-o", tmp_path / "recall")
-    assert ("libstpn" in run("ldd", tmp_path / "recall")) == (not static)
-    run(tmp_path / "recall")
+    output = compile_as_shown("pkg-config", program, tmp_path, *(["--static"] if static else []))
+    assert ("libstpn" in run("ldd", output)) == (not static)
+    run(output)
 
 
 @pytest.mark.parametrize("target", ["stpn::stpn", "stpn::stpn_static"])
