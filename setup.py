@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 from build_kernel import HEADERS, BuildError, build, runtime_of  # noqa: E402  (the folder of setup.py is not on the path of an isolated build)
 
 # Debugging information and every symbol but the module's own stay out: the library is several times the code.
+# Those for macOS are untested.
 LINKER_OPTIONS = {
     "linux": [
         "-pthread",
