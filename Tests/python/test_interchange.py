@@ -49,8 +49,8 @@ def test_tensors_of_pytorch_are_inputs(variant: str) -> None:
 def test_a_tensor_is_a_state_in_place() -> None:
     """No copy is made: the tensor itself is written to."""
     torch = pytest.importorskip("torch")
-    if np.lib.NumpyVersion(np.__version__) < "2.2.0":
-        pytest.skip("NumPy before 2.2 has DLPack for reading alone")
+    if not np.from_dlpack(torch.zeros(1)).flags.writeable:
+        pytest.skip("this NumPy or this PyTorch has DLPack for reading alone")
     cell = make("stpnr", I, H, dtype="float32")
     expected = cell.initial_state(B)
     tensors: Any = {name: torch.from_numpy(array.copy()) for name, array in expected.items()}
