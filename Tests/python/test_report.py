@@ -54,6 +54,9 @@ def test_a_report(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert row.split("|")[1].strip() in html and html.count("<table>") == 2
     figures = sorted((output / "figures").iterdir())
     assert len(figures) == 4
+    drawn = {figure: figure.read_bytes() for figure in figures}
+    assert cli.main(["report", str(runs), "--output", str(output)]) == 0
+    assert {figure: figure.read_bytes() for figure in figures} == drawn
     for figure in figures:
         assert figure.read_text().startswith("<?xml") and f"figures/{figure.name}" in page + html
 

@@ -49,6 +49,7 @@ def draw_energy_by_model(groups: Sequence[Group], path: Path) -> None:
     axes.set_yticks(range(len(groups)), [one.title for one in groups])
     axes.invert_yaxis()
     axes.set(xlabel="energy of a sequence", xscale="log")
+    _label_log(axes.xaxis)
     _save(figure, path)
 
 
@@ -59,6 +60,7 @@ def draw_energy_by_step(groups: Sequence[Group], path: Path) -> None:
         energy = one.energy_by_step()
         axes.plot(range(1, len(energy) + 1), energy, marker="o", markersize=3, label=one.title)
     axes.set(xlabel="step of the sequence", ylabel="energy", yscale="log")
+    _label_log(axes.yaxis)
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
 
@@ -71,6 +73,7 @@ def draw_accuracy_and_energy(groups: Sequence[Group], path: Path) -> None:
         axes.scatter(one.values("test_energy"), accuracy, s=20, label=one.title)
     _draw_bounds(axes, groups)
     axes.set(xlabel="energy of a sequence", ylabel="test accuracy (%)", xscale="log", ylim=(0, 102))
+    _label_log(axes.xaxis)
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
 
@@ -156,6 +159,14 @@ def _axes(columns: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
+def _label_log(axis: Any) -> None:
+    """1, 2 and 5 of each decade, as plain numbers."""
+    ticker = optional_import("matplotlib.ticker")
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
 _BOUNDS = {"chance": "chance", "digits_known": "the digits known, but not which"}
 
 
@@ -174,8 +185,11 @@ def _draw_bounds(axes: Any, groups: Sequence[Group]) -> None:
 
 def _save(figure: Any, path: Path) -> None:
     content = io.BytesIO()
+    kind = path.suffix.removeprefix(".") or "svg"
+    undated = {"metadata": {"Date": None}} if kind == "svg" else {}
     try:
-        figure.savefig(content, format=path.suffix.removeprefix(".") or "svg", dpi=150)
+        with optional_import("matplotlib").rc_context({"svg.hashsalt": "stpn_swift"}):  # the same bytes again
+            figure.savefig(content, format=kind, dpi=150, **undated)
     except ValueError as error:
         raise ExperimentError(f"{path}: {error}") from None
     write_atomically(path, content.getvalue())
