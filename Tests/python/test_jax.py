@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,16 +40,17 @@ def double() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> None:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The custom calls, compiled."""
     if ffi.available():
-        return
+        return ffi.path()
     compiled = tmp_path_factory.mktemp("ffi") / "ffi.so"
     try:
         build.build(compiled)
     except FileNotFoundError as error:
         pytest.skip(f"no C++ compiler: {error}")
     ffi.load(compiled)
+    return compiled
 
 
 @pytest.fixture(params=KERNEL)
@@ -182,7 +184,7 @@ def test_the_gradient_of_a_vmap(cell: Any, data: dict[str, Any]) -> None:
     close(jax.jit(jax.grad(total))(cell), summed)
 
 
-def test_the_gradient_of_a_vmap_goes_back_once(library: None) -> None:
+def test_the_gradient_of_a_vmap_goes_back_once(library: Path) -> None:
     cell = in_jax(make("stpnr", I, H), "ffi")
     program = jax.make_jaxpr(jax.grad(lambda cell, xs: jax.vmap(cell)(xs)[0].sum()))(
         cell, jnp.ones((7, T, I))
@@ -242,7 +244,7 @@ def test_no_steps_and_no_samples(cell: Any) -> None:
         assert not any(gradient.any() for gradient in jax.grad(loss)(cell, jnp.zeros(shape)).params.values())
 
 
-def test_the_kernel_gives_the_bits_of_numpy(library: None, variant: str) -> None:
+def test_the_kernel_gives_the_bits_of_numpy(library: Path, variant: str) -> None:
     numpy_cell = make(variant, I, H, dtype="float32")
     data = draw(np.random.default_rng(2), numpy_cell, B, T)
     y, final = numpy_cell(data["x"], data["state"], data["resets"])
@@ -252,7 +254,7 @@ def test_the_kernel_gives_the_bits_of_numpy(library: None, variant: str) -> None
         assert all(np.array_equal(actual[1][name], final[name]) for name in final)
 
 
-def test_a_call_of_many_pages(library: None) -> None:
+def test_a_call_of_many_pages(library: Path) -> None:
     """Whose memory is asked for in large ones."""
     numpy_cell = make("stpnr", 20, 64, dtype="float32")
     data = draw(np.random.default_rng(3), numpy_cell, 256, 4)
@@ -299,7 +301,30 @@ def test_a_program_for_any_batch_and_time(cell: Any, data: dict[str, Any]) -> No
             close(program.call(*actual[:count]), run(*actual[:count]))
 
 
-def test_symbols_that_the_kernel_does_not_take(library: None) -> None:
+def test_a_program_in_a_file(library: Path, tmp_path: Path) -> None:
+    """A process that has imported the package calls it, with no cell in it."""
+    pytest.importorskip("flatbuffers", reason="jax.export writes files by flatbuffers")
+    export: Any = pytest.importorskip("jax.export")
+    cell = in_jax(make("stpnr", I, H), "ffi")
+    x = np.random.default_rng(0).standard_normal((B, T, I))
+    ours = [export.DisabledSafetyCheck.custom_call(ffi.FORWARD)]
+    program = export.export(jax.jit(lambda x: cell(x)[0]), disabled_checks=ours)(x)
+    (tmp_path / "program").write_bytes(program.serialize())
+    np.save(tmp_path / "x.npy", x)
+    package = shutil.copytree(Path(stpn_jax.__file__).parents[1], tmp_path / "stpn_swift")
+    shutil.copy(library, package / "jax" / ffi.path().name)
+    script = """if True:
+        import jax, numpy, pathlib, stpn_swift.jax
+        from jax import export
+        jax.config.update("jax_enable_x64", True)
+        program = export.deserialize(bytearray(pathlib.Path("program").read_bytes()))
+        numpy.save("y.npy", program.call(numpy.load("x.npy")))
+    """
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    close(np.load(tmp_path / "y.npy"), cell(x)[0])
+
+
+def test_symbols_that_the_kernel_does_not_take(library: Path) -> None:
     export: Any = pytest.importorskip("jax.export")
     x = jax.ShapeDtypeStruct((*export.symbolic_shape("b, t"), I), np.float64)
     called_back, cell, slow = (in_jax(make("stpnr", I, H), way) for way in ("callback", "ffi", "scan"))

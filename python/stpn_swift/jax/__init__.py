@@ -8,6 +8,9 @@
 `python -m stpn_swift.jax.build` compiles the fastest way to the kernel for the jaxlib that is installed.
 """
 
+from contextlib import suppress
+
+from . import ffi
 from .cells import STPN, STPNF, STPNR, Cell, FastWeights, HebbFF, Modulated, cell_from_config
 
 __all__ = [
@@ -20,3 +23,8 @@ __all__ = [
     "Modulated",
     "cell_from_config",
 ]
+
+# For programs of `jax.export`, which are called without a cell. A library that does not load is told of by
+# the first cell that is to use it, and can be built again.
+with suppress(OSError):
+    ffi.available()
