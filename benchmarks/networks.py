@@ -7,10 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from stpn_swift.experiments.adam import Adam
-from stpn_swift.experiments.network import SequenceClassifier
+from stpn_swift.experiments.network import KernelClassifier
 from torch import Tensor, nn
 
 from . import peers
@@ -28,9 +27,7 @@ class NumPyNetwork:
 
     def __init__(self, problem: Problem) -> None:
         cell = peers.NumPyPeer(problem).cell
-        self.network = SequenceClassifier(cell, problem.row.I, np.random.default_rng(0))
-        for name, value in problem.readout.items():
-            self.network.parameters[f"readout.{name}"][...] = value
+        self.network = KernelClassifier(cell, problem.readout)
         self.optimizer = Adam(self.network.vector, RATE, eps=EPSILON)
         self.x, self.targets = problem.x, problem.targets
 

@@ -71,7 +71,7 @@ def test_a_report_on_harder_tasks(runs: Path, tmp_path: Path) -> None:
     page = (tmp_path / "report.md").read_text()
     for pairs in (1, 5):
         assert f"| STPNR, pairs {pairs} | 5 |" in page and f"{accuracy[pairs]:.2f}" in page
-    assert "with 1 pairs guessing is right in 10%" in page and "which in 100%" in page
+    assert "with 1 pair of 10 digits, guessing is right in 10%" in page and "which in 100%" in page
     assert (tmp_path / "figures" / "accuracy-by-pairs.svg").exists()
     assert not (tmp_path / "figures" / "short-term.svg").exists()
 

@@ -53,9 +53,8 @@ _SHORT_TERM: Drawing = (
     "short-term.svg",
     draw_short_term,
     "F and |F| of the synapses between excitatory neurons (E→E) and from them to inhibitory ones (E→I) "
-    "after each "
-    "step: means over the test sequences and the synapses, then over seeds, with the standard deviation "
-    "over seeds",
+    "after each step: means over the test sequences and the synapses, then over seeds, with the standard "
+    "deviation over seeds",
 )
 
 
@@ -106,27 +105,17 @@ def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
     )
     complete = [run for one in groups for run in one.runs]
     seconds = sum(run.result["seconds"] for run in complete if run.result is not None)
-    tasks = {one.settings.pairs: one.settings.task for one in groups}
-    bounds = (
-        f"with {pairs} pairs guessing is right in {tasks[pairs].chance:.0%} of the sequences, and knowing "
-        f"the digits "
-        f"but not which in {tasks[pairs].digits_known:.0%}"
-        for pairs in sorted(tasks)
-    )
     return [
         Heading(TITLE, 1),
         Paragraph(
             f"{len(complete)} complete runs of {len(runs)}, in {len(groups)} groups of the same settings "
-            f"but for "
-            f"the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum over the "
-            f"runs, by "
-            f"{_versions(complete)}."
+            f"but for the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum "
+            f"over the runs, by {_versions(complete)}."
         ),
         Paragraph(
-            f"Bounds: {'; '.join(bounds)}; all can be right. Accuracies are those of the last epoch's "
-            f"network on the "
-            "test set. Energies are those of all neurons together without the readout, means over the "
-            "sequences of the test set. ± is the standard deviation over seeds."
+            f"Bounds: {_bounds(groups)}. All can be right. Accuracies are those of the last epoch's network "
+            "on the test set. Energies are those of all neurons together without the readout, means over "
+            "the sequences of the test set. ± is the standard deviation over seeds."
         ),
         Table(
             [
@@ -144,6 +133,16 @@ def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
             [_row(one) for one in groups],
         ),
     ]
+
+
+def _bounds(groups: Sequence[Group]) -> str:
+    """What one answers right who has not learned the task, for each number of pairs and digits."""
+    tasks = {(one.settings.pairs, one.settings.digits): one.settings.task for one in groups}
+    return "; ".join(
+        f"with {pairs} {'pair' if pairs == 1 else 'pairs'} of {digits} digits, guessing is right in "
+        f"{task.chance:.0%} of the sequences, knowing the digits but not which in {task.digits_known:.0%}"
+        for (pairs, digits), task in sorted(tasks.items())
+    )
 
 
 def _row(one: Group) -> list[str]:
@@ -198,10 +197,9 @@ def _signed(groups: Sequence[Group], output: Path) -> list[Part]:
         Heading("Excitatory and inhibitory neurons"),
         Paragraph(
             "The first 4/5 of the neurons excite (E), the others inhibit (I). With rows the sign is that of "
-            "the "
-            "receiving neuron's weights, with columns of what a neuron sends to the neurons. Means over the "
-            "synapses, "
-            "and of F and |F| over the test sequences too; ± is the standard deviation over seeds."
+            "the receiving neuron's weights, with columns of what a neuron sends to the neurons. Means over "
+            "the synapses, and of F and |F| over the test sequences too; ± is the standard deviation over "
+            "seeds."
         ),
         Table(columns, rows),
         _draw(_SHORT_TERM, groups, output),
