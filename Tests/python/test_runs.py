@@ -28,6 +28,7 @@ from stpn_swift.experiments.settings import RetrievalSettings
 from stpn_swift.experiments.training import Progress
 
 Array = NDArray[Any]
+KILLS = Path(__file__).with_name("kills.py")
 TRAIN = [sys.executable, "-m", "stpn_swift", "train", "retrieval"]
 
 
@@ -387,41 +388,14 @@ def test_a_run_that_was_killed_before_its_first_checkpoint() -> None:
     assert outcome("killed") == outcome("whole")
 
 
-def killed_after(seconds: float, *arguments: str) -> bool:
-    """Whether a run in a fork of this process was killed so long after its beginning, or had ended."""
-    process = os.fork()
-    if process == 0:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        os._exit(stpn(*arguments))
-    time.sleep(seconds)
-    os.kill(process, signal.SIGKILL)
-    status = os.waitpid(process, 0)[1]
-    assert status in (0, signal.SIGKILL), status
-    return status != 0
-
-
 @pytest.mark.parametrize("options", [(), ("--shuffle",)], ids=["in order", "shuffled"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bits(options: tuple[str, ...]) -> None:
-    begin = [*OPTIONS, "--epochs", "30", *options]
-    started = time.monotonic()
-    assert stpn(*begin, "--output", "whole") == 0
-    most = (time.monotonic() - started) / 4
-    random = np.random.default_rng(0)
-    kills, number = 0, 0
-    while kills < 20:
-        folder = f"killed-{number}"
-        resume = Path(folder, "config.json").exists()
-        arguments = ["--resume"] if resume else begin
-        if killed_after(random.uniform(0, most), *arguments, "--output", folder):
-            kills += 1
-        else:
-            assert outcome(folder) == outcome("whole")
-            number += 1
-    if Path(folder, "config.json").exists():
-        assert stpn("--resume", "--output", folder) == 0
-        assert outcome(folder) == outcome("whole")
+    command = [sys.executable, str(KILLS), *OPTIONS, "--epochs", "300", *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    killed = list(Path().glob("killed-*"))
+    assert killed
+    for folder in killed:
+        assert outcome(str(folder)) == outcome("whole")
 
 
 @pytest.fixture
