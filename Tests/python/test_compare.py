@@ -1,6 +1,7 @@
 """Comparisons: many runs, of which some are done, some fail and some are killed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,27 @@ def test_a_run_that_fails_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         "stpnr seed 0: failed: error: the checkpoint runs/stpnr/seed-0/checkpoint" in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize("process", ["fails", "ends"])
+def test_a_run_whose_folder_is_removed_fails_alone(
+    process: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = PlannedRun.start
+
+    def start_without(run: PlannedRun, threads: int) -> None:
+        if run.settings.model == "stpnf" or process == "fails":
+            start(run, threads)
+        if run.settings.model == "stpnr":
+            if process == "ends":
+                run._process = subprocess.Popen(["true"])
+                run.state = "running"
+            shutil.rmtree(run.folder.path, ignore_errors=True)
+
+    monkeypatch.setattr(PlannedRun, "start", start_without)
+    assert cli.main([*ARGUMENTS, "0"]) == 1
+    shown = capsys.readouterr()
+    assert "1/2  stpnr seed 0: failed: " in shown.out and "2/2  stpnf seed 0: test accuracy" in shown.out
 
 
 def test_other_settings_than_those_of_the_runs_are_no_comparison(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -37,6 +38,7 @@ class PlannedRun:
         self.error = ""
         self.epochs_done = 0
         self.seconds_done = 0.0
+        self.result: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def look(self) -> None:
@@ -78,12 +80,21 @@ class PlannedRun:
         """Whether it has ended since."""
         if self._process is None or self._process.poll() is None:
             return False
-        self.read_progress()
-        if self._process.returncode == 0:
-            self.state = "done"
-        else:
-            self.fail(self._last_words(self._process.returncode))
+        try:
+            self._conclude(self._process.returncode)
+        except (ExperimentError, OSError) as error:
+            self.fail(str(error))
         return True
+
+    def _conclude(self, code: int) -> None:
+        if code != 0:
+            self.fail(self._last_words(code))
+            return
+        self.read_progress()
+        result = self.folder.read_result()
+        if result is None:
+            raise ExperimentError(f"there is no {self.folder.result}")
+        self.state, self.result = "done", result
 
     def fail(self, error: str) -> None:
         self.state, self.error = "failed", error
@@ -149,7 +160,7 @@ def compare(runs: Sequence[PlannedRun], jobs: int, threads: int) -> int:
     for run in runs:
         try:
             run.look()
-        except ExperimentError as error:
+        except (ExperimentError, OSError) as error:
             run.fail(str(error))
     skipped = sum(run.state == "done" for run in runs)
     print(f"{len(runs)} runs, of which {skipped} are done; {jobs} at a time")
@@ -238,7 +249,10 @@ class Board:
         if time.monotonic() < self._looked + 1:
             return
         for run in _running(self._runs):
-            run.read_progress()
+            with contextlib.suppress(
+                ExperimentError, OSError
+            ):  # a folder that is gone: its process will tell
+                run.read_progress()
         self._bar.n = sum(run.epochs_done for run in self._runs)
         self._bar.set_postfix_str(f"{', '.join(run.name for run in _running(self._runs))}{self._left()}")
         self._looked = time.monotonic()
@@ -248,10 +262,9 @@ class Board:
         if run.state == "failed":
             outcome = f"failed: {run.error}"
         else:
-            result = run.folder.read_result() or {}
             outcome = (
-                f"test accuracy {result['test_accuracy']:.5f}, energy {result['test_energy']:.2f}, "
-                f"{duration(result['seconds'])}"
+                f"test accuracy {run.result['test_accuracy']:.5f}, energy {run.result['test_energy']:.2f}, "
+                f"{duration(run.result['seconds'])}"
             )
         self._bar.write(f"{ended}/{len(self._runs)}  {run.name}: {outcome}{self._left()}")
         sys.stdout.flush()

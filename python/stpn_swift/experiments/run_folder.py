@@ -30,6 +30,18 @@ from .training import EpochMetrics, Progress, Trainer
 FORMAT = "stpn_swift checkpoint 1"
 SYNAPSES = "stpn_swift synapses 1"
 
+# What reports and comparisons read of metrics.csv, a row, and of result.json.
+METRICS = {"epoch", "loss", "train_accuracy", "validation_accuracy", "energy", "seconds"}
+RESULTS = {
+    "epochs",
+    "test_accuracy",
+    "test_energy",
+    "test_energy_by_step",
+    "parameters",
+    "seconds",
+    "peak_memory_bytes",
+}
+
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -203,15 +215,7 @@ class RunFolder:
         except (AttributeError, TypeError, ValueError) as error:
             raise ExperimentError(f"{self.metrics} is not the metrics of a run: {error}") from None
         for row in history:
-            missing = {
-                "epoch",
-                "loss",
-                "train_accuracy",
-                "validation_accuracy",
-                "energy",
-                "seconds",
-            } - row.keys()
-            if missing:
+            if missing := METRICS - row.keys():
                 raise ExperimentError(f"{self.metrics} is not the metrics of a run: no {min(missing)}")
         return history
 
@@ -231,6 +235,8 @@ class RunFolder:
             raise ExperimentError(f"{self.result} is damaged: {error}") from None
         if not isinstance(result, dict):
             raise ExperimentError(f"{self.result} is damaged: expected an object")
+        if missing := RESULTS - result.keys():
+            raise ExperimentError(f"{self.result} is damaged: no {min(missing)}")
         return result
 
 
