@@ -1,6 +1,7 @@
 """Reports: their numbers are those of the runs, and each says which."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -8,7 +9,8 @@ import pytest
 from small_run import OPTIONS
 from stpn_swift.experiments import cli
 from stpn_swift.experiments.errors import ExperimentError
-from stpn_swift.experiments.figure import draw_accuracy
+from stpn_swift.experiments.figure import draw_accuracy, style
+from stpn_swift.experiments.models import MODELS
 from stpn_swift.experiments.results import Group, find_runs, group
 
 
@@ -81,6 +83,18 @@ def test_groups_are_named_by_what_differs(runs: Path) -> None:
     assert [(one.title, len(one.runs)) for one in groups] == [("STPNR", 2), ("STPNF", 1)]
 
 
+def test_no_two_groups_have_one_name(runs: Path) -> None:
+    first = find_runs([runs])[0]
+    section = MODELS["stpnr"].section
+    others = [replace(first.settings, backend="torch"), replace(first.settings, section=section)]
+    groups = group([first, *(replace(first, settings=settings) for settings in others)])
+    assert [one.title for one in groups] == ["STPNR", "STPNR, backend torch", "STPNR, as configured"]
+
+
+def test_forty_groups_can_be_told_apart() -> None:
+    assert len({style(place) for place in range(40)}) == 40
+
+
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
 def test_the_format_of_a_figure_is_its_suffix(suffix: str, magic: bytes, runs: Path, tmp_path: Path) -> None:
     output = (tmp_path / "figure").with_suffix(suffix)
@@ -103,4 +117,11 @@ def test_what_cannot_be_reported(runs: Path, tmp_path: Path, capsys: pytest.Capt
     (broken / "metrics.csv").write_text("epoch,loss\n1,x\n")
     assert cli.main(["report", str(broken), "--output", str(tmp_path / "report")]) == 1
     assert "broken/metrics.csv is not the metrics of a run" in capsys.readouterr().err
+
+    (broken / "metrics.csv").write_bytes((runs / "stpnf/seed-0/metrics.csv").read_bytes())
+    (broken / "result.json").write_text('{"epochs": 3}')
+    assert cli.main(["report", str(broken), "--output", str(tmp_path / "report")]) == 1
+    assert "broken/result.json is damaged: no parameters" in capsys.readouterr().err
+    assert cli.main(["report", "--output", str(tmp_path / "report")]) == 1
+    assert "expected runs" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()

@@ -132,8 +132,10 @@ class Compare:
 class Evaluate:
     """Tests the network of a run again: its accuracy, and the energy that it uses in each step.
 
-    stpn evaluate runs/retrieval/stpnr/seed-0
-    stpn evaluate runs/retrieval/stpnr/seed-0 --backend torch
+    The run may be complete or not, and what computes may be other than what has trained it.
+
+      stpn evaluate runs/retrieval/stpnr/seed-0
+      stpn evaluate runs/retrieval/stpnr/seed-0 --backend torch
     """
 
     folder: Positional[Path]
@@ -152,8 +154,10 @@ class Evaluate:
 class Report:
     """Writes a report on runs: tables and figures, as Markdown and HTML.
 
-    stpn report runs/retrieval
-    stpn report runs/retrieval/stpnr runs/retrieval/lstm --output two
+    Runs that differ in their seed alone are a group, whose mean and spread it shows.
+
+      stpn report runs/retrieval
+      stpn report runs/retrieval/stpnr runs/retrieval/lstm --output two
     """
 
     runs: Positional[tuple[Path, ...]]
@@ -162,6 +166,8 @@ class Report:
     """the folder of the report"""
 
     def run(self) -> int:
+        if not self.runs:
+            raise ExperimentError("stpn report: expected runs, or folders with runs below them, got none")
         for page in write_report(self.runs, self.output):
             print(page)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -16,7 +17,11 @@ from .errors import ExperimentError, optional_import
 from .results import Group, mean_and_spread, spread
 from .retrieval_data import RetrievalTask
 
-WIDE = (7.0, 4.0)
+WIDTH, HEIGHT = 7.0, 4.0
+LINE_HEIGHT = 0.23
+LABEL_WIDTH = 26
+LINES, MARKERS = ("-", "--", ":", "-."), "os^D"
+COLOURS = 10
 
 
 def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
@@ -27,13 +32,15 @@ def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
     ExperimentError
         matplotlib does not know the format that the suffix of the path asks for.
     """
-    figure, axes = _axes()
-    for one in groups:
+    figure, axes = _axes(groups)
+    for place, one in enumerate(groups):
         accuracy = one.by_epoch("validation_accuracy")
         epochs = range(1, len(accuracy) + 1)
-        (line,) = axes.plot(epochs, [100 * mean(values) for values in accuracy], label=one.title)
+        colour, line, _ = style(place)
+        centre = [100 * mean(values) for values in accuracy]
+        axes.plot(epochs, centre, color=colour, linestyle=line, label=_label(one.title))
         least, most = ([100 * end(values) for values in accuracy] for end in (min, max))
-        axes.fill_between(epochs, least, most, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.fill_between(epochs, least, most, color=colour, alpha=0.2, linewidth=0)
     _draw_bounds(axes, groups)
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
@@ -42,24 +49,35 @@ def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
 
 def draw_energy_by_model(groups: Sequence[Group], path: Path) -> None:
     """The energy of a test sequence: the mean over seeds and its standard deviation."""
-    figure, axes = _axes()
+    figure, axes = _axes(groups)
     for place, one in enumerate(groups):
         energy = one.values("test_energy")
-        axes.barh(place, mean(energy), xerr=spread(energy), color=f"C{place}", capsize=3)
-    axes.set_yticks(range(len(groups)), [one.title for one in groups])
-    axes.invert_yaxis()
-    axes.set(xlabel="energy of a sequence", xscale="log")
+        colour, _, marker = style(place)
+        axes.errorbar(mean(energy), place, xerr=spread(energy), color=colour, marker=marker, capsize=3)
+    axes.set_yticks(range(len(groups)), [_label(one.title) for one in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.grid(axis="y", color="0.9")
+    axes.set(xlabel="energy of a sequence (a.u.)", xscale="log")
     _label_log(axes.xaxis)
     _save(figure, path)
 
 
 def draw_energy_by_step(groups: Sequence[Group], path: Path) -> None:
     """The energy of each step of a test sequence, means over seeds."""
-    figure, axes = _axes()
-    for one in groups:
+    figure, axes = _axes(groups)
+    for place, one in enumerate(groups):
         energy = one.energy_by_step()
-        axes.plot(range(1, len(energy) + 1), energy, marker="o", markersize=3, label=one.title)
-    axes.set(xlabel="step of the sequence", ylabel="energy", yscale="log")
+        colour, line, marker = style(place)
+        axes.plot(
+            range(1, len(energy) + 1),
+            energy,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=3,
+            label=_label(one.title),
+        )
+    axes.set(xlabel="step of the sequence", ylabel="energy (a.u.)", yscale="log")
     _label_log(axes.yaxis)
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
@@ -67,12 +85,14 @@ def draw_energy_by_step(groups: Sequence[Group], path: Path) -> None:
 
 def draw_accuracy_and_energy(groups: Sequence[Group], path: Path) -> None:
     """Test accuracy against the energy of a sequence, a point a run."""
-    figure, axes = _axes()
-    for one in groups:
+    figure, axes = _axes(groups)
+    for place, one in enumerate(groups):
         accuracy = [100 * value for value in one.values("test_accuracy")]
-        axes.scatter(one.values("test_energy"), accuracy, s=20, label=one.title)
+        colour, _, marker = style(place)
+        energy = one.values("test_energy")
+        axes.scatter(energy, accuracy, s=20, color=colour, marker=marker, label=_label(one.title))
     _draw_bounds(axes, groups)
-    axes.set(xlabel="energy of a sequence", ylabel="test accuracy (%)", xscale="log", ylim=(0, 102))
+    axes.set(xlabel="energy of a sequence (a.u.)", ylabel="test accuracy (%)", xscale="log", ylim=(0, 102))
     _label_log(axes.xaxis)
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
@@ -80,11 +100,11 @@ def draw_accuracy_and_energy(groups: Sequence[Group], path: Path) -> None:
 
 def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
     """Test accuracy by the number of pairs: the mean over seeds, and from the least to the most."""
-    figure, axes = _axes()
+    figure, axes = _axes(groups)
     kinds: dict[str, list[Group]] = {}
     for one in groups:
         kinds.setdefault(one.title.replace(f", pairs {one.settings.pairs}", ""), []).append(one)
-    for title, members in kinds.items():
+    for place, (title, members) in enumerate(kinds.items()):
         members = sorted(members, key=lambda one: one.settings.pairs)
         accuracy = [[100 * value for value in one.values("test_accuracy")] for one in members]
         means = [mean(values) for values in accuracy]
@@ -93,14 +113,22 @@ def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
             for centre, values in zip(means, accuracy, strict=True)
         ]
         pairs = [one.settings.pairs for one in members]
+        colour, line, marker = style(place)
         axes.errorbar(
-            pairs, means, yerr=[*zip(*ends, strict=True)], marker="o", markersize=3, capsize=3, label=title
+            pairs,
+            means,
+            yerr=[*zip(*ends, strict=True)],
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=3,
+            capsize=3,
+            label=_label(title),
         )
     tasks = {one.settings.pairs: one.settings.task for one in groups}
-    for bound, label in _BOUNDS.items():
-        heights = [100 * getattr(tasks[pairs], bound) for pairs in sorted(tasks)]
-        axes.plot(sorted(tasks), heights, color="grey", linestyle=":", linewidth=1)
-        axes.text(max(tasks), heights[-1] + 1, label, ha="right", color="grey", fontsize="small")
+    for name, (meaning, line) in _BOUNDS.items():
+        bounds = [100 * getattr(tasks[pairs], name) for pairs in sorted(tasks)]
+        axes.plot(sorted(tasks), bounds, color="grey", linestyle=line, linewidth=1, label=_label(meaning))
     axes.set(xlabel="pairs", ylabel="test accuracy (%)", xticks=sorted(tasks), ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
@@ -109,7 +137,7 @@ def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
 def draw_short_term(groups: Sequence[Group], path: Path) -> None:
     """The means of F and of |F| over E→E and E→I synapses after each step: means over seeds and their
     standard deviation."""
-    figure, panels = _axes(columns=2)
+    figure, panels = _axes(groups, columns=2)
     for axes, name in zip(panels, ("F", "|F|"), strict=True):
         for place, one in enumerate(groups):
             for synapses, style in (("E→E", "-"), ("E→I", "--")):
@@ -122,10 +150,10 @@ def draw_short_term(groups: Sequence[Group], path: Path) -> None:
                     color=f"C{place}",
                     linestyle=style,
                     capsize=2,
-                    label=f"{one.title}, {synapses}" if name == "F" else None,
+                    label=_label(f"{one.title}, {synapses}") if name == "F" else None,
                 )
         axes.set(xlabel="step of the sequence", ylabel=f"mean of {name}")
-    figure.legend(loc="outside upper center", frameon=False, ncols=max(1, len(groups)))
+    figure.legend(loc="outside upper center", frameon=False, ncols=min(2, len(groups)))
     _save(figure, path)
 
 
@@ -133,7 +161,7 @@ def draw_synapses(title: str, images: Mapping[str, Any], path: Path) -> None:
     """Images of F, Λ and Γ: a row for each neuron, the inputs' columns and then the neurons'. White is 0, and
     the colours end where all but 1 % of the values lie, for a few would blot out the others."""
     figure, panels = _axes(columns=3)
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, 3 * LABEL_WIDTH))
     for axes, name in zip(panels, ("F", "Λ", "Γ"), strict=True):
         image = images[name]
         H, K = image.shape
@@ -151,12 +179,25 @@ def draw_synapses(title: str, images: Mapping[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
-def _axes(columns: int = 1) -> tuple[Any, Any]:
-    figure = optional_import("matplotlib.figure").Figure(figsize=WIDE, layout="constrained")
+def _axes(groups: Sequence[Group] = (), columns: int = 1) -> tuple[Any, Any]:
+    """A figure that is high enough for the titles of the groups in a column."""
+    lines = sum(_label(one.title).count("\n") + 1 for one in groups) + len(_BOUNDS) * 2
+    size = (WIDTH, max(HEIGHT, LINE_HEIGHT * lines))
+    figure = optional_import("matplotlib.figure").Figure(figsize=size, layout="constrained")
     axes = figure.subplots(ncols=columns, squeeze=True)
     for one in [axes] if columns == 1 else axes:
         one.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def style(place: int) -> tuple[str, str, str]:
+    """The colour, line and marker of a group: where the colours begin again, the others differ."""
+    turn = place // COLOURS % len(LINES)
+    return f"C{place % COLOURS}", LINES[turn], MARKERS[turn]
+
+
+def _label(title: str) -> str:
+    return textwrap.fill(title, LABEL_WIDTH)
 
 
 def _label_log(axis: Any) -> None:
@@ -167,7 +208,7 @@ def _label_log(axis: Any) -> None:
     axis.set_minor_formatter(ticker.NullFormatter())
 
 
-_BOUNDS = {"chance": "chance", "digits_known": "the digits known, but not which"}
+_BOUNDS = {"digits_known": ("the digits known, but not which", "--"), "chance": ("chance", ":")}
 
 
 def _draw_bounds(axes: Any, groups: Sequence[Group]) -> None:
@@ -175,12 +216,11 @@ def _draw_bounds(axes: Any, groups: Sequence[Group]) -> None:
     tasks: set[RetrievalTask] = {one.settings.task for one in groups}
     if len(tasks) > 1:
         return
-    across = axes.get_yaxis_transform()
-    for name, meaning in _BOUNDS.items():
+    for name, (meaning, line) in _BOUNDS.items():
         bound = getattr(min(tasks, key=repr), name)
-        axes.axhline(100 * bound, color="grey", linestyle="--", linewidth=1)
-        text = f"{meaning}: {bound:.0%}"
-        axes.text(0.99, 100 * bound + 1, text, transform=across, ha="right", color="grey", fontsize="small")
+        axes.axhline(
+            100 * bound, color="grey", linestyle=line, linewidth=1, label=_label(f"{meaning}: {bound:.0%}")
+        )
 
 
 def _save(figure: Any, path: Path) -> None:

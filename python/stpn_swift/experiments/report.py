@@ -115,7 +115,8 @@ def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
         Paragraph(
             f"Bounds: {_bounds(groups)}. All can be right. Accuracies are those of the last epoch's network "
             "on the test set. Energies are those of all neurons together without the readout, means over "
-            "the sequences of the test set. ± is the standard deviation over seeds."
+            "the sequences of the test set, in arbitrary units (a.u.): activations count as voltages, "
+            "synapses as conductances. ± is the standard deviation over seeds."
         ),
         Table(
             [

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from .errors import ExperimentError
-from .models import MODELS
+from .models import MODELS, usual_backend
 from .run_folder import RunFolder
 from .settings import RetrievalSettings
 
@@ -114,12 +114,19 @@ def common_settings(settings: Sequence[RetrievalSettings]) -> dict[str, Any]:
 
 
 def _title(settings: RetrievalSettings, shared: dict[str, Any]) -> str:
-    usual = {"model", "seed", "section", "backend"}
-    if settings.hidden_size == MODELS[settings.model].hidden_size:
-        usual.add("hidden_size")
-    own = {name: value for name, value in settings.as_dict().items() if name not in {*shared, *usual}}
-    names = {"hidden_size": "H", "variant": ""}
-    parts = (f"{names.get(name, name.replace('_', ' '))} {value}".strip() for name, value in own.items())
+    usual = {
+        "model": settings.model,
+        "seed": settings.seed,
+        "hidden_size": MODELS[settings.model].hidden_size,
+        "backend": usual_backend(settings.describe()),
+    }
+    own = {**settings.as_dict(), "section": "as configured" if settings.section else None}
+    names = {"hidden_size": "H", "variant": "", "section": ""}
+    parts = (
+        f"{names.get(name, name.replace('_', ' '))} {value}".strip()
+        for name, value in own.items()
+        if name not in shared and value is not None and value != usual.get(name)
+    )
     return ", ".join((MODELS[settings.model].title, *parts))
 
 
