@@ -14,7 +14,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        It could not be written; the old content is untouched.
+        It could not be written; the old content is untouched. It names the file.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -23,8 +23,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # such as a full disk
+            error.filename = str(path)
         raise
     _sync_folder(path.parent)
 
