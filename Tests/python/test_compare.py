@@ -121,12 +121,24 @@ def test_killed_and_started_again_it_ends_with_the_same_results(capsys: pytest.C
     assert len(resumed) == 4
     fresh = ["train", "retrieval", *OPTIONS, "--epochs", "60", "--model", "stpnr", "--seed", "0"]
     assert cli.main([*fresh, "--output", "fresh"]) == 0
-    for name in ("metrics.csv",):
-        rows = [
-            [line.split(",")[:-1] for line in (at / name).read_text().splitlines()]
-            for at in (folder, Path("fresh"))
-        ]
-        assert rows[0] == rows[1]
+    rows, of_fresh = (
+        [line.split(",")[:-1] for line in (at / "metrics.csv").read_text().splitlines()]
+        for at in (folder, Path("fresh"))
+    )
+    assert rows == of_fresh
+
+
+def test_the_error_of_a_run_is_its_own() -> None:
+    (run,) = plan(TrainingSettings(**SETTINGS), ("stpnr",), (0,), Path("runs"))
+    run.folder.path.mkdir(parents=True)
+    run.log.write_text("error: of a comparison before\n")
+    run.folder.config.write_text("{}")
+    run.start(threads=1)
+    assert run._process is not None and run._process.wait() == 1
+    with open(run.log, "a") as log:
+        log.write("epoch 20/20 of a process that another comparison began\n")
+    assert run.poll()
+    assert run.state == "failed" and run.error.startswith(f"error: {run.folder.config} is not")
 
 
 def test_two_processes_do_not_train_in_one_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,7 @@ class PlannedRun:
         self.epochs_done = 0
         self.seconds_done = 0.0
         self.result: dict[str, Any] = {}
+        self._log_begins = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def look(self) -> None:
@@ -67,6 +68,7 @@ class PlannedRun:
             self.folder.create(describe(self.settings))
         arguments = ["train", "retrieval", "--resume", "--output", str(self.folder.path)]
         with open(self.log, "ab") as log:
+            self._log_begins = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "stpn_swift", *arguments, "--threads", str(threads)],
                 stdin=subprocess.DEVNULL,
@@ -102,8 +104,11 @@ class PlannedRun:
     def _last_words(self, code: int) -> str:
         if code < 0:
             return f"killed by signal {-code}"
-        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
+        log = self.log.read_bytes()[self._log_begins :].decode(errors="replace")
+        lines = [line for line in log.split("\n") if line.strip()]
+        # A process that outlived an earlier comparison may write to the log too.
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines or [f"exit code {code}"])[-1]
 
     def interrupt(self) -> None:
         """As Ctrl-C: it saves and stops."""
