@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from small_run import BATCHES, EPOCHS, OPTIONS, SETTINGS
-from stpn_swift import STPNR, checkpoint, files
+from stpn_swift import STPNR, checkpoint, files, show_config
 from stpn_swift.experiments import cli
 from stpn_swift.experiments.network import KernelClassifier
 from stpn_swift.experiments.run import evaluate_run
@@ -65,6 +65,16 @@ def outcome(folder: str) -> tuple[dict[str, bytes], list[list[str]], Any]:
 
 def content(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_what_computes_a_run_is_in_its_configuration() -> None:
+    assert run("--output", "ours") == 0
+    torch = pytest.importorskip("torch")
+    assert run("--backend", "torch", "--output", "theirs") == 0
+    ours, theirs = (RunFolder(Path(name)).read_versions() for name in ("ours", "theirs"))
+    kernel = show_config("dicts")["implementation"]
+    assert ours.pop("kernel") == kernel and theirs.pop("torch") == torch.__version__
+    assert ours == theirs and ours["numpy"] == np.__version__
 
 
 def test_a_run_is_a_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, set_num_threads
+from .. import __version__, set_num_threads, show_config
 from ..files import write_json
 from .adam import Adam
 from .console import Console
@@ -156,12 +156,22 @@ def describe(settings: RetrievalSettings) -> dict[str, Any]:
             "fixed": model.fixed,
             "initial": model.initial,
         },
-        "versions": {
-            "stpn_swift": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-        },
+        "versions": _versions(settings.resolved_backend),
+    }
+
+
+def _versions(backend: Backend) -> dict[str, str]:
+    """What the bits of a run can depend on."""
+    if backend == "torch":
+        computed_by = {"torch": optional_import("torch").__version__}
+    else:
+        computed_by = {"kernel": show_config("dicts")["implementation"]}
+    return {
+        "stpn_swift": __version__,
+        **computed_by,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
     }
 
 
@@ -171,39 +181,39 @@ def default_output(settings: RetrievalSettings) -> Path:
 
 def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, test: Sequences) -> None:
     evaluation = evaluate(trainer.network, test)
-    history = trainer.progress.history
-    last = history[-1]
-    seconds = sum(row.seconds for row in history)
     folder.figures.mkdir(exist_ok=True)
     figure = folder.figures / "accuracy.svg"
     run = RunResult(folder.path, settings, folder.read_metrics(), None)
     draw_accuracy([Group(f"{MODELS[settings.model].title}, seed {settings.seed}", settings, [run])], figure)
-    synapses = {}
+    result = _result(trainer, test, evaluation)
     if settings.dale is not None:
         recorded = record(by_kernel(trainer.network, settings), test)
         folder.save_synapses(recorded.images())
-        synapses = {"synapses": recorded.means()}
-    write_json(
-        folder.result,
-        {
-            "epochs": last.epoch,
-            "loss": last.loss,
-            "train_accuracy": last.train_accuracy,
-            "validation_accuracy": last.validation_accuracy,
-            "validation_energy": last.energy,
-            "test_sequences": len(test),
-            "test_accuracy": evaluation.accuracy,
-            "test_energy": evaluation.energy,
-            "test_energy_by_step": evaluation.energy_by_step,
-            "parameters": trainer.network.vector.size,
-            "seconds": seconds,
-            "peak_memory_bytes": _peak_memory(),
-            **synapses,
-        },
-    )
-    print(f"{summary(evaluation, len(test))}, after {seconds:.1f} s of training")
+        result["synapses"] = recorded.means()
+    write_json(folder.result, result)
+    print(f"{summary(evaluation, len(test))}, after {result['seconds']:.1f} s of training")
     print(f"figure      {figure}")
     print(f"metrics     {folder.metrics}\ncheckpoint  {folder.checkpoint}")
+
+
+def _result(trainer: Trainer, test: Sequences, evaluation: Evaluation) -> dict[str, Any]:
+    """The content of result.json."""
+    history = trainer.progress.history
+    last = history[-1]
+    return {
+        "epochs": last.epoch,
+        "loss": last.loss,
+        "train_accuracy": last.train_accuracy,
+        "validation_accuracy": last.validation_accuracy,
+        "validation_energy": last.energy,
+        "test_sequences": len(test),
+        "test_accuracy": evaluation.accuracy,
+        "test_energy": evaluation.energy,
+        "test_energy_by_step": evaluation.energy_by_step,
+        "parameters": trainer.network.vector.size,
+        "seconds": sum(row.seconds for row in history),
+        "peak_memory_bytes": _peak_memory(),
+    }
 
 
 def summary(evaluation: Evaluation, sequences: int) -> str:
