@@ -128,7 +128,8 @@ def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
     tasks = {one.settings.pairs: one.settings.task for one in groups}
     for name, (meaning, line) in _BOUNDS.items():
         bounds = [100 * getattr(tasks[pairs], name) for pairs in sorted(tasks)]
-        axes.plot(sorted(tasks), bounds, color="grey", linestyle=line, linewidth=1, label=_label(meaning))
+        # A legend has error bars after lines: drawn as the others, bounds come last.
+        axes.errorbar(sorted(tasks), bounds, color="grey", linestyle=line, linewidth=1, label=_label(meaning))
     axes.set(xlabel="pairs", ylabel="test accuracy (%)", xticks=sorted(tasks), ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
