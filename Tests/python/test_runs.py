@@ -67,6 +67,13 @@ def content(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
+def test_memory_is_that_of_the_run_not_of_what_started_it() -> None:
+    ballast = np.ones(2**26)
+    subprocess.run([*TRAIN, *OPTIONS, "--output", "run"], check=True, stdout=subprocess.DEVNULL)
+    peak = json.loads(Path("run/result.json").read_text())["peak_memory_bytes"]
+    assert 2**24 < peak < ballast.nbytes
+
+
 def test_what_computes_a_run_is_in_its_configuration() -> None:
     assert run("--output", "ours") == 0
     torch = pytest.importorskip("torch")

@@ -16,7 +16,7 @@ def show_info() -> None:
     show_config()
     print(f"python           {platform.python_version()}")
     for package in PACKAGES:
-        print(f"{package:16} {_version(package)}")
+        print(f"{package:16} {installed_version(package)}")
     print("\nmodel            neurons  computed by (paper, published)")
     for name, model in MODELS.items():
         backends = [
@@ -26,7 +26,8 @@ def show_info() -> None:
         print(f"{name:16} {model.hidden_size:7}  {', '.join(backends)}")
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
+    """As pip names it, without an import of the package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

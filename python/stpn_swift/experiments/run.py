@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import shlex
 import sys
@@ -18,6 +19,7 @@ from .adam import Adam
 from .console import Console
 from .errors import ExperimentError, optional_import
 from .figure import draw_accuracy
+from .info import installed_version
 from .interrupts import Interrupts
 from .models import MODELS, Backend, build
 from .network import KernelClassifier, SequenceClassifier
@@ -163,7 +165,7 @@ def describe(settings: RetrievalSettings) -> dict[str, Any]:
 def _versions(backend: Backend) -> dict[str, str]:
     """What the bits of a run can depend on."""
     if backend == "torch":
-        computed_by = {"torch": optional_import("torch").__version__}
+        computed_by = {"torch": installed_version("torch")}
     else:
         computed_by = {"kernel": show_config("dicts")["implementation"]}
     return {
@@ -226,9 +228,11 @@ def summary(evaluation: Evaluation, sequences: int) -> str:
 
 
 def _peak_memory() -> int:
-    """Of this process, in bytes: Linux counts in kilobytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Of this process, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts in getrusage what the process had been that started this one
+        return 1024 * int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _explain_interruption(trainer: Trainer, folder: RunFolder) -> None:
