@@ -350,3 +350,17 @@ def test_bad_steps_are_refused(
     with pytest.raises(ValueError, match=message):
         call(cell, draw(B, I), state)
     assert not any(tensor.any() for tensor in state.values())  # nothing was written
+
+
+def test_a_step_names_what_has_no_memory_of_its_own() -> None:
+    cell = STPNR(I, H)
+    state, x_t = cell.initial_state(B), torch.randn(B, I)
+    negative = {name: torch.imag(torch.complex(tensor, tensor).conj()) for name, tensor in state.items()}
+    with torch.no_grad():
+        with pytest.raises(
+            ValueError, match=r"^state\['h'\]: expected a tensor in its own memory: .*negative"
+        ):
+            cell.step(x_t, negative)
+        with pytest.raises(ValueError, match=r"^x_t: expected a tensor in its own memory: "):
+            torch.func.vmap(lambda one: cell.step(one, state))(x_t[None])
+    assert not any(tensor.any() for tensor in state.values())

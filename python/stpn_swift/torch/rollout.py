@@ -90,4 +90,7 @@ def _array(name: str, tensor: Tensor, dtype: torch.dtype) -> NDArray[Any]:
         and tensor.layout is torch.strided
     ):
         raise refusal(name, tensor, torch.device("cpu"), dtype)
-    return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    try:
+        return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    except RuntimeError as error:
+        raise ValueError(f"{name}: expected a tensor in its own memory: {error}") from None
