@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -189,6 +190,8 @@ def _read(checkpoint: str | os.PathLike[str] | Mapping[str, Tensor]) -> Tensors:
             entries = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # of many types, whatever it is in these bytes that torch does not take
             reason = str(error).partition("\n")[0] or type(error).__name__
+            if isinstance(error, UnpicklingError):  # of which torch says how to unpickle it all the same
+                reason = "it holds more than tensors, or is damaged"
             raise ValueError(
                 f"checkpoint: expected a state_dict in a file, got {checkpoint}: {reason}"
             ) from None
