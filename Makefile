@@ -131,7 +131,7 @@ test-thorough: test test-fuzz test-bridge test-wheel test-sdist test-static $(BU
 	else echo 'valgrind: not installed, left out'; fi
 
 test-wheel: wheel ## the wheel with every Python that is here, and without Swift; it has 1 MB at most
-	@wc -c dist/*.whl && test $$(wc -c < dist/*.whl) -le 1000000
+	@wc -c dist/*.whl && test "$$(cat dist/*.whl | wc -c)" -le 1000000
 	$(BIN)/python Tests/try_wheel.py dist/*.whl
 
 test-sdist: wheel ## the source distribution builds the same wheel
