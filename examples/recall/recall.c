@@ -135,7 +135,7 @@ int main(void)
     free(forward.tape);
     free(forward.workspace);
     free(backward.workspace);
-    if (last > first / 10) {
+    if (!(last < first / 10)) { /* not a number, too */
         fputs("the loss did not fall to a tenth\n", stderr);
         return EXIT_FAILURE;
     }

@@ -98,6 +98,7 @@ void train()
     cell.dtype = STPN_FLOAT64;
     cell.input_size = I;
     cell.hidden_size = H;
+    check(stpn_cell_check(&cell, &error));
     show_refusal(cell);
 
     std::vector<Numbers> parameters = make_parameters(cell), gradients = parameters;
@@ -141,7 +142,7 @@ void train()
             for (std::size_t i = 0; i < parameters[p].size(); i++)
                 parameters[p][i] -= rate * gradients[p][i];
     }
-    if (last > first / 10)
+    if (!(last < first / 10)) // not a number, too
         throw std::runtime_error("the loss did not fall to a tenth");
 }
 

@@ -57,6 +57,7 @@ contains
         call check(stpn_cell_set_name(cell, 'dtype'//c_null_char, 'float64'//c_null_char, error))
         cell%input_size = I
         cell%hidden_size = H
+        call check(stpn_cell_check(cell, error))
     end function
 
     ! A refused call leaves its arguments as they were.
@@ -153,5 +154,5 @@ program main
     real(c_double) :: first, last
 
     call train(first, last)
-    if (last > first/10) error stop 'the loss did not fall to a tenth'
+    if (.not. last < first/10) error stop 'the loss did not fall to a tenth'
 end program

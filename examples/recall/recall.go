@@ -103,6 +103,9 @@ func train() error {
 		return err
 	}
 	cell.dtype, cell.input_size, cell.hidden_size = C.STPN_FLOAT64, I, H
+	if err := call(func(e *C.stpn_error) C.int32_t { return C.stpn_cell_check(&cell, e) }); err != nil {
+		return err
+	}
 	refusal := set(&cell, "normalize", "sometimes")
 	if refusal == nil {
 		return errors.New("a wrong option was accepted")
@@ -164,7 +167,7 @@ func train() error {
 			}
 		}
 	}
-	if last > first/10 {
+	if !(last < first/10) { // not a number, too
 		return errors.New("the loss did not fall to a tenth")
 	}
 	return nil

@@ -46,6 +46,7 @@ typedef struct {
 const char *stpn_status_name(int32_t);
 int32_t stpn_cell_init_named(stpn_cell *, const char *, stpn_error *);
 int32_t stpn_cell_set_name(stpn_cell *, const char *, const char *, stpn_error *);
+int32_t stpn_cell_check(const stpn_cell *, stpn_error *);
 int32_t stpn_parameter_count(const stpn_cell *);
 int32_t stpn_parameter(const stpn_cell *, int32_t, stpn_array *, stpn_error *);
 int32_t stpn_tape_size(const stpn_cell *, const stpn_run *, size_t *, stpn_error *);
@@ -94,6 +95,7 @@ local cell = ffi.new("stpn_cell")
 call("stpn_cell_init_named", cell, "stpn")
 call("stpn_cell_set_name", cell, "dtype", "float64")
 cell.input_size, cell.hidden_size = I, H
+call("stpn_cell_check", cell)
 
 local accepted, message = pcall(call, "stpn_cell_set_name", cell, "normalize", "sometimes")
 assert(not accepted, "a wrong option was accepted")

@@ -149,6 +149,7 @@ def train() -> None:
     call("stpn_cell_init_named", byref(cell), b"stpn")
     call("stpn_cell_set_name", byref(cell), b"dtype", b"float64")
     cell.input_size, cell.hidden_size = I, H
+    call("stpn_cell_check", byref(cell))
     try:
         call("stpn_cell_set_name", byref(cell), b"normalize", b"sometimes")
         sys.exit("a wrong option was accepted")
@@ -190,7 +191,7 @@ def train() -> None:
         call("stpn_backward", *described, byref(backward))
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter[:] = [value - RATE * slope for value, slope in zip(parameter, gradient, strict=True)]
-    if last > first / 10:
+    if not last < first / 10:  # not a number, too
         sys.exit("the loss did not fall to a tenth")
 
 

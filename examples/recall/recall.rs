@@ -89,6 +89,7 @@ fn train() -> Result<(), String> {
     set(&mut cell, "dtype", "float64")?;
     cell.input_size = I as i64;
     cell.hidden_size = H as i64;
+    call(|error| unsafe { stpn::stpn_cell_check(&cell, error) })?;
     match set(&mut cell, "normalize", "sometimes") {
         Ok(()) => return Err("a wrong option was accepted".to_string()),
         Err(message) => println!("refused: {message}"),
@@ -168,7 +169,7 @@ fn train() -> Result<(), String> {
             }
         }
     }
-    if last > first / 10.0 {
+    if last.is_nan() || last > first / 10.0 {
         return Err("the loss did not fall to a tenth".to_string());
     }
     Ok(())

@@ -71,6 +71,12 @@ module stpn
             type(stpn_error), intent(inout) :: error
         end function
 
+        integer(c_int32_t) function stpn_cell_check(cell, error) bind(c)
+            import
+            type(stpn_cell), intent(in) :: cell
+            type(stpn_error), intent(inout) :: error
+        end function
+
         integer(c_int32_t) function stpn_parameter_count(cell) bind(c)
             import
             type(stpn_cell), intent(in) :: cell

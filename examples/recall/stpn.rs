@@ -82,6 +82,7 @@ extern "C" {
         value: *const c_char,
         error: *mut Error,
     ) -> i32;
+    pub fn stpn_cell_check(cell: *const Cell, error: *mut Error) -> i32;
     pub fn stpn_parameter_count(cell: *const Cell) -> i32;
     pub fn stpn_parameter(
         cell: *const Cell,
