@@ -76,6 +76,11 @@ import Testing
             .size, "time: (B, T, 5) exceeds the address space, with B = 2 and T = \(Int.max)"
         ) { () throws(STPNError) in try cell.run(x.span, batch: 2, time: .max) }
         expect(.size, "batch: expected 0 or more, got -1") { () throws(STPNError) in try cell.initialState(batch: -1) }
+        for batch in [Int.max, Int.max / 5, Int.max / 50, Int.max / 100] {
+            expect(.size, "batch: the arrays exceed the address space, with B = \(batch)") { () throws(STPNError) in
+                try cell.initialState(batch: batch)
+            }
+        }
         let resets = [true]
         expect(.size, "resets: expected (B,T) = (2, 3), 6 numbers, got 1") { () throws(STPNError) in
             try cell.forward(x.span, batch: 2, time: 3, resets: resets.span)

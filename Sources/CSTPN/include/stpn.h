@@ -17,6 +17,9 @@
  * byte is written; any number of threads may call at once, also with the same inputs. The same input gives the same
  * bits, whatever the number of threads. NaN and infinity flow through the arithmetic.
  *
+ * Buffers, tapes and workspaces are the caller's. A call takes a few kilobytes besides, to check and describe, and frees
+ * them; a process that the system refuses even these ends, as it does where a stack cannot grow.
+ *
  * Link the static library with -lm -pthread. The equations are in docs/cells.md of the project.
  */
 #ifndef STPN_H
@@ -244,8 +247,8 @@ typedef struct stpn_forward_buffers {
 int32_t stpn_forward(const stpn_cell *cell, const stpn_run *run, const stpn_forward_buffers *buffers, stpn_error *error);
 
 /* Back-propagation through the whole sequence of the stpn_forward that wrote the tape. The tape holds all it needs: what
- * became of x, the parameters and the states since then does not matter, and the same tape may be used again. cell, batch,
- * time and implementation must be those of the forward call. A tape may be moved in memory. */
+ * became of x, the parameters and the states since then does not matter, and the same tape may be used again. cell (every
+ * field), batch, time and implementation must be those of the forward call. A tape may be moved in memory. */
 typedef struct stpn_backward_buffers {
     size_t struct_size;            /* sizeof(stpn_backward_buffers) */
     void *grad_x;                  /* out   (B,T,I) real; overwritten; may be NULL: not wanted */

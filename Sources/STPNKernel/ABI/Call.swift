@@ -92,7 +92,9 @@ struct Call {
     ) throws(Failure) {
         let needed = try measure(.measureTape)
         guard bytes >= needed else {
-            throw Failure(.tape, "tape_size", "expected \(needed) bytes or more, got \(bytes)")
+            throw Failure(
+                .tape, "tape_size",
+                "expected \(needed) bytes or more for this cell, batch, time and implementation, got \(bytes)")
         }
         try regions.require("tape", tape, needed, alignment: 8, written: written)
     }

@@ -140,9 +140,9 @@ func text(_ name: UnsafePointer<CChar>) -> String {
     var text = ""
     var i = 0
     while name[i] != 0 && i < 40 {
-        // Bytes of other scripts are no letters by themselves.
+        // Bytes of other scripts are no letters by themselves, and a message is one line.
         let byte = UInt8(bitPattern: name[i])
-        text.unicodeScalars.append(byte < 128 ? Unicode.Scalar(byte) : "?")
+        text.unicodeScalars.append((32..<127).contains(byte) ? Unicode.Scalar(byte) : "?")
         i += 1
     }
     return text

@@ -56,7 +56,7 @@ func report(_ error: UnsafeMutablePointer<stpn_error>?, _ body: () throws(Failur
 /// The struct at an address, if its first field says that it is one of this version: a smaller one is not read beyond it.
 func checked<T>(_ pointer: UnsafePointer<T>?, _ name: String) throws(Failure) -> T {
     guard let pointer else { throw Failure(.null, name, "expected a struct, got NULL") }
-    let size = UnsafeRawPointer(pointer).loadUnaligned(as: Int.self)
+    let size = UnsafeRawPointer(pointer).loadUnaligned(as: UInt.self)
     guard size == MemoryLayout<T>.size else {
         throw Failure(.structSize, name, "expected struct_size \(MemoryLayout<T>.size), got \(size)")
     }

@@ -34,16 +34,17 @@ public struct NamedArrays<Scalar: CellScalar>: Equatable, Sendable {
     /// Zeros, for arrays as a cell describes them; those of states for a batch.
     init(_ arrays: [ArrayInfo], batch: Int? = nil) throws(STPNError) {
         var layout: [Layout] = []
-        var count: Int? = 0
+        var count = 0
         for info in arrays {
-            guard let start = count, let size = checkedProduct(batch ?? 1, info.shape.count) else { break }
-            let (end, overflow) = start.addingReportingOverflow(size)
-            count = overflow ? nil : end
+            guard let size = checkedProduct(batch ?? 1, info.shape.count),
+                case (let end, false) = count.addingReportingOverflow(size),
+                checkedProduct(end, MemoryLayout<Scalar>.stride) != nil
+            else {
+                throw STPNError(.size, "batch", "the arrays exceed the address space, with B = \(batch ?? 1)")
+            }
             layout.append(
-                Layout(name: info.name.description, shape: info.sizes(batch: batch), range: start..<max(start, end)))
-        }
-        guard checkedProduct(count, MemoryLayout<Scalar>.stride) != nil, let count else {
-            throw STPNError(.size, "batch", "the arrays exceed the address space, with B = \(batch ?? 1)")
+                Layout(name: info.name.description, shape: info.sizes(batch: batch), range: count..<end))
+            count = end
         }
         (self.layout, values) = (layout, try [Scalar](zeros: count))
     }
