@@ -3,14 +3,20 @@
 ifndef PYTHON
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+ifeq ($(PYTHON),)
+PYTHON = $(error no Python of 3.11 or later was found: name one with PYTHON=)
+endif
 endif
 
 VENV := .venv
 BUILD := build
 KERNEL := $(BUILD)/native/libstpn.a
 INCLUDE := Sources/CSTPN/include
-PREFIX ?= /usr/local
-LIBDIR ?= lib
+export PREFIX ?= /usr/local
+export LIBDIR ?= lib
+export DESTDIR ?=
+# By the environment: a prefix may have spaces and quotes.
+INSTALL = $(PYTHON) install_library.py --prefix "$$PREFIX" --libdir "$$LIBDIR" --destdir "$$DESTDIR"
 
 # A demo that was interrupted goes on, one that is complete says its results again.
 RESUME := $(if $(wildcard runs/retrieval/stpnr/seed-0/config.json),--resume)
@@ -42,7 +48,7 @@ KERNEL_SWIFT := $(shell find Sources/STPNKernel -name '*.swift')
 SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift examples/swift/Sources
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
 
-.PHONY: help demo install abi test test-headers test-swift test-c test-python test-fuzz run-fuzz test-bridge \
+.PHONY: help demo library install uninstall abi test test-headers test-swift test-c test-python test-fuzz run-fuzz test-bridge \
 	test-wheel test-sdist test-static test-thorough wheel docs docs-swift check check-python check-swift \
 	check-c format bench clean
 .DELETE_ON_ERROR:
@@ -56,8 +62,14 @@ help: ## this list
 demo: $(VENV)/.demo ## install, and train a network on associative retrieval (ARGS="--help" for its options)
 	$(BIN)/stpn train retrieval $(or $(ARGS),$(RESUME))
 
+library: $(KERNEL) ## libstpn, shared and static, to be installed; make install does it too, where Swift is
+	$(PYTHON) install_library.py --build-only
+
 install: $(KERNEL) ## libstpn, stpn.h, and what pkg-config and CMake read (PREFIX=/usr/local LIBDIR=lib DESTDIR=)
-	$(PYTHON) install_library.py --prefix '$(abspath $(PREFIX))' --libdir '$(LIBDIR)' --destdir '$(DESTDIR)'
+	$(INSTALL)
+
+uninstall: ## remove what make install has installed to the same PREFIX, LIBDIR and DESTDIR
+	$(INSTALL) --uninstall
 
 test: test-headers test-swift test-c test-python ## everything: header, Swift, C and Python tests
 
@@ -233,7 +245,6 @@ format: $(VENV)/.test ## what formatters can put right
 # The virtual environment: made once, the package installed anew when its sources change.
 
 $(VENV)/.made:
-	@test -n '$(PYTHON)' || { echo 'no Python of 3.11 or later was found: name one with PYTHON=' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -111,37 +112,45 @@ def run(command: list[str]) -> str:
 # The toolchain.
 
 
-def c_compiler() -> str:
-    compiler = os.environ.get("CC", "cc")
-    if shutil.which(compiler) is None:
+def c_compiler() -> list[str]:
+    """The words of CC: a compiler, perhaps with options or behind another program, as in "ccache gcc"."""
+    words = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    if shutil.which(words[0]) is None:
         raise BuildError(
-            f"stpn_swift is built with a C compiler, and no {compiler} was found: set CC to one."
+            f"stpn_swift is built with a C compiler, and no {words[0]} was found: set CC to one."
         )
-    return compiler
+    return words
 
 
 def swift_compiler() -> str:
     """The path of a swiftc that is new enough; BuildError names what was found and what is needed."""
     needed = f"stpn_swift is built with Swift {'.'.join(map(str, SWIFT_NEEDED))} or later"
-    compiler = shutil.which(os.environ.get("SWIFTC", "swiftc"))
+    name = os.environ.get("SWIFTC") or "swiftc"
+    compiler = shutil.which(name)
     if compiler is None:
-        raise BuildError(f"{needed}, and no swiftc was found: {INSTALL_HINT}.")
-    answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+        raise BuildError(f"{needed}, and no {name} was found: {INSTALL_HINT}.")
+    try:
+        answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"{needed}, and {compiler} cannot be run ({error.strerror}): {INSTALL_HINT}.") from None
     version = re.search(r"Swift version (\d+)\.(\d+)", answer.stdout)
     if version is None:
-        raise BuildError(f"{needed}, and {compiler} names no version: {INSTALL_HINT}.")
+        said = (answer.stderr or answer.stdout).strip().partition("\n")[0]
+        raise BuildError(f'{needed}, and {compiler} names no version, but says "{said}": {INSTALL_HINT}.')
     found = (int(version[1]), int(version[2]))
     if found < SWIFT_NEEDED:
         raise BuildError(f"{needed}, and {compiler} is {found[0]}.{found[1]}: {INSTALL_HINT}.")
     return compiler
 
 
-def llvm_tool(swiftc: str, name: str) -> str:
-    """A binary tool of the Swift toolchain (llvm-ar), or the system's of the same purpose (ar)."""
-    beside = Path(os.path.realpath(swiftc)).parent / f"llvm-{name}"
-    found = str(beside) if beside.exists() else shutil.which(name)
+def llvm_tool(swiftc: str, name: str, instead: str = "") -> str:
+    """A binary tool of LLVM: that of the Swift toolchain, one on the PATH, or another program that does."""
+    resources = json.loads(run([swiftc, "-print-target-info"]))["paths"]["runtimeResourcePath"]
+    folders = [Path(os.path.realpath(swiftc)).parent, Path(resources).parents[1] / "bin"]
+    tool = f"llvm-{name}"
+    found = shutil.which(tool, path=os.pathsep.join(map(str, folders))) or shutil.which(tool) or shutil.which(instead)
     if found is None:
-        raise BuildError(f"Neither {beside} nor {name} was found: install binutils.")
+        raise BuildError(f"stpn_swift is built with {tool}, and none was found beside {swiftc} or on the PATH.")
     return found
 
 
@@ -175,7 +184,7 @@ def runtime_files(swiftc: str) -> list[str]:
     folder = Path(info["paths"]["runtimeResourcePath"]) / info["target"]["platform"]
     files = [folder / info["target"]["arch"] / "swiftrt.o", folder / "libswiftCore.a"]
     for name in ("libstdc++.a", "libgcc_eh.a"):
-        files.append(Path(run([c_compiler(), f"-print-file-name={name}"]).strip()))
+        files.append(Path(run([*c_compiler(), f"-print-file-name={name}"]).strip()))
     for file in files:
         if not file.exists():
             raise BuildError(f"A build with a static Swift runtime needs {file}, which was not found.")
@@ -206,7 +215,7 @@ def compile_swift(
 
 
 def compile_c(source: Path, definitions: list[str], target: Path) -> None:
-    command = [c_compiler(), "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread"]
+    command = [*c_compiler(), "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread"]
     command += ["-Wall", "-Wextra", "-Wconversion", "-Werror", *definitions]
     command += [f"-I{headers}" for headers in HEADERS]
     run([*command, "-c", str(source), "-o", str(target)])
@@ -234,7 +243,7 @@ def join_with_runtime(swiftc: str, objects: list[Path], target: Path) -> None:
     can meet."""
     swiftrt, *libraries = runtime_files(swiftc)
     group = ["-Wl,--start-group", *libraries, "-Wl,--end-group"]
-    run([c_compiler(), "-r", "-nostdlib", "-o", str(target), *map(str, objects), swiftrt, *group])
+    run([*c_compiler(), "-r", "-nostdlib", "-o", str(target), *map(str, objects), swiftrt, *group])
     keep_global(swiftc, "stpn_*", target)
     # The linker defines these for whoever asks for them, and another Swift runtime in the process does too.
     hidden = [f"--set-symbol-visibility=__{end}_swift5_*=hidden" for end in ("start", "stop")]
@@ -312,7 +321,7 @@ def build(output: Path | None = None) -> Path:
 
     unfinished = output / "unfinished.a"
     unfinished.unlink(missing_ok=True)
-    run([llvm_tool(swiftc, "ar"), "crs", str(unfinished), *map(str, objects)])
+    run([llvm_tool(swiftc, "ar", instead="ar"), "crs", str(unfinished), *map(str, objects)])
     (output / "runtime.txt").write_text(runtime.value, encoding="utf-8")
     return unfinished.rename(library)
 

@@ -1,8 +1,10 @@
 """Installs the C library: libstpn shared and static, stpn.h, and what pkg-config and CMake read.
 
-    python install_library.py [--prefix DIRECTORY] [--libdir NAME] [--destdir DIRECTORY]
+    python install_library.py [--prefix DIRECTORY] [--libdir DIRECTORY] [--destdir DIRECTORY]
+                              [--build-only | --uninstall]
 
-The kernel's objects (build_kernel.py) become one, of which the functions of stpn.h alone are visible.
+The kernel's objects (build_kernel.py) become one, of which the functions of stpn.h alone are visible. That
+takes Swift; where it was done before, with --build-only, installing takes Python alone.
 """
 
 from __future__ import annotations
@@ -12,15 +14,25 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_kernel import ROOT, BuildError, build, llvm_tool, output_directory, run, swift_compiler
+from build_kernel import (
+    ROOT,
+    BuildError,
+    build,
+    c_compiler,
+    llvm_tool,
+    output_directory,
+    run,
+    swift_compiler,
+)
 
 HEADER = ROOT / "Sources" / "CSTPN" / "include" / "stpn.h"
 TEMPLATES = ROOT / "packaging"
-CC = os.environ.get("CC", "cc")
+
+Write = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,50 @@ def functions() -> list[str]:
     return re.findall(r"^[^\s#/].*?\b(stpn_\w+)\(", HEADER.read_text(), re.MULTILINE)
 
 
-def shared_name(version: str) -> str:
-    return f"libstpn.so.{version}"
+# Building.
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """The built libraries: what they are installed as, and where they are before."""
+
+    version: Version
+    folder: Path
+
+    @property
+    def static(self) -> Path:
+        return self.folder / "libstpn.a"
+
+    @property
+    def shared(self) -> Path:
+        return self.folder / f"libstpn.so.{self.version}"
+
+    @property
+    def soname(self) -> str:
+        return f"libstpn.so.{self.version.abi}"
+
+    def build(self) -> None:
+        """Builds what is not there or not current."""
+        archive = build()
+        if current(self.static, archive, HEADER, Path(__file__)) and current(self.shared, self.static):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        joined, unfinished = self.folder / "stpn.o", self.folder / "unfinished.so"
+        join_objects(archive, joined)
+        self.static.unlink(missing_ok=True)
+        run([llvm_tool(swift_compiler(), "ar", instead="ar"), "crs", str(self.static), str(joined)])
+        self._link(joined, unfinished)
+        unfinished.rename(self.shared)
+
+    def _link(self, joined: Path, target: Path) -> None:
+        options = [
+            f"-Wl,-soname,{self.soname}",
+            f"-Wl,--version-script={TEMPLATES / 'exports.map'}",
+            "-Wl,-z,nodelete",  # its threads wait for work in its code, also after a dlclose
+            "-Wl,--gc-sections",
+            "-Wl,-s",
+        ]
+        run([*c_compiler(), "-shared", *options, str(joined), "-o", str(target), "-lm", "-pthread"])
 
 
 def current(target: Path, *sources: Path) -> bool:
@@ -60,40 +114,61 @@ def current(target: Path, *sources: Path) -> bool:
 
 def join_objects(archive: Path, joined: Path) -> None:
     """Links the kernel to one object that keeps what its parts know each other by to itself."""
-    run([CC, "-nostdlib", "-r", "-Wl,--whole-archive", str(archive), "-o", str(joined)])
+    run([*c_compiler(), "-nostdlib", "-r", "-Wl,--whole-archive", str(archive), "-o", str(joined)])
     # Swift hides from other libraries what its module does not export to Swift.
     options = [f"--keep-global-symbol={function}" for function in functions()]
     options += [f"--set-symbol-visibility={function}=default" for function in functions()]
     run([llvm_tool(swift_compiler(), "objcopy"), "--strip-unneeded", *options, str(joined)])
 
 
-def link_shared(joined: Path, version: Version, target: Path) -> None:
-    options = [
-        f"-Wl,-soname,{shared_name(version.abi)}",
-        f"-Wl,--version-script={TEMPLATES / 'exports.map'}",
-        "-Wl,--gc-sections",
-        "-Wl,-s",
-    ]
-    run([CC, "-shared", *options, str(joined), "-o", str(target), "-lm", "-pthread"])
+# Installing.
 
 
-def build_libraries(version: Version, folder: Path) -> tuple[Path, Path]:
-    """The static and the shared library, built in a folder unless they are there and current."""
-    archive = build()
-    joined, static, shared = folder / "stpn.o", folder / "libstpn.a", folder / shared_name(str(version))
-    if current(static, archive, HEADER, Path(__file__)) and current(shared, static):
-        return static, shared
-    folder.mkdir(parents=True, exist_ok=True)
-    join_objects(archive, joined)
-    static.unlink(missing_ok=True)
-    run([llvm_tool(swift_compiler(), "ar"), "crs", str(static), str(joined)])
-    unfinished = folder / "unfinished.so"
-    link_shared(joined, version, unfinished)
-    unfinished.rename(shared)
-    return static, shared
+def copy(source: Path, mode: int = 0o644) -> Write:
+    def write(target: Path) -> None:
+        shutil.copyfile(source, target)
+        target.chmod(mode)
+
+    return write
 
 
-def replace(target: Path, write: Callable[[Path], object]) -> None:
+def link(to: str) -> Write:
+    return lambda target: target.symlink_to(to)
+
+
+def fill(template: str, values: dict[str, str]) -> Write:
+    def write(target: Path) -> None:
+        text = (TEMPLATES / template).read_text(encoding="utf-8")
+        target.write_text(re.sub(r"@(\w+)@", lambda name: values[name[1]], text), encoding="utf-8")
+        target.chmod(0o644)
+
+    return write
+
+
+def contents(libraries: Libraries, prefix: Path, libdir: Path) -> dict[Path, Write]:
+    """All files that are installed, and how each is written."""
+    lib = prefix / libdir
+    values = {
+        "ABI": libraries.version.abi,
+        "LIBDIR": libdir.as_posix(),
+        "SHARED": libraries.shared.name,
+        "SONAME": libraries.soname,
+        "UP": os.path.relpath(prefix, lib / "pkgconfig"),
+        "VERSION": str(libraries.version),
+    }
+    cmake = ("stpn-config.cmake", "stpn-config-version.cmake")
+    return {
+        prefix / "include" / HEADER.name: copy(HEADER),
+        lib / libraries.static.name: copy(libraries.static),
+        lib / libraries.shared.name: copy(libraries.shared, 0o755),
+        lib / libraries.soname: link(to=libraries.shared.name),
+        lib / "libstpn.so": link(to=libraries.soname),
+        lib / "pkgconfig" / "stpn.pc": fill("stpn.pc.in", values),
+        **{lib / "cmake" / "stpn" / name: fill(f"{name}.in", values) for name in cmake},
+    }
+
+
+def replace(target: Path, write: Write) -> None:
     """Writes a file beside the target first: programs that run with the old one keep it whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -102,55 +177,39 @@ def replace(target: Path, write: Callable[[Path], object]) -> None:
     unfinished.replace(target)
 
 
-def copy(source: Path, folder: Path) -> None:
-    replace(folder / source.name, lambda target: shutil.copy(source, target))
-
-
-def link(folder: Path, name: str, to: str) -> None:
-    replace(folder / name, lambda target: target.symlink_to(to))
-
-
-def fill(template: str, values: dict[str, str], folder: Path) -> None:
-    text = re.sub(r"@(\w+)@", lambda name: values[name[1]], (TEMPLATES / template).read_text())
-    replace(folder / template.removesuffix(".in"), lambda target: target.write_text(text))
-
-
-def install(prefix: Path, libdir: str) -> None:
-    if sys.platform != "linux":
-        raise BuildError(f"The C library is installed on Linux alone; on {sys.platform} link {build()}.")
-    version = Version.of_header()
-    static, shared = build_libraries(version, output_directory() / "library")
-    soname = shared_name(version.abi)
-    lib = prefix / libdir
-    copy(HEADER, prefix / "include")
-    copy(static, lib)
-    copy(shared, lib)
-    link(lib, soname, to=shared.name)
-    link(lib, "libstpn.so", to=soname)
-
-    values = {
-        "ABI": version.abi,
-        "LIBDIR": libdir,
-        "SHARED": shared.name,
-        "SONAME": soname,
-        "UP": os.path.relpath(prefix, lib / "pkgconfig"),
-        "VERSION": str(version),
-    }
-    fill("stpn.pc.in", values, lib / "pkgconfig")
-    fill("stpn-config.cmake.in", values, lib / "cmake" / "stpn")
-    fill("stpn-config-version.cmake.in", values, lib / "cmake" / "stpn")
+def remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+        if file.parent.name == "stpn" and file.parent.is_dir() and not any(file.parent.iterdir()):
+            file.parent.rmdir()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Installs the C library of stpn_swift.")
     parser.add_argument("--prefix", type=Path, default=Path("/usr/local"), help="default: %(default)s")
-    parser.add_argument("--libdir", default="lib", help="within the prefix (default: %(default)s)")
+    parser.add_argument("--libdir", type=Path, default=Path("lib"), help="in the prefix (default: %(default)s)")
     parser.add_argument("--destdir", default="", help="goes before the prefix, for packagers")
+    parser.add_argument("--build-only", action="store_true", help="install nothing")
+    parser.add_argument("--uninstall", action="store_true", help="remove what these options have installed")
     options = parser.parse_args()
-    if not options.prefix.is_absolute():
-        parser.error(f"--prefix: expected an absolute path, got {options.prefix}")
+    prefix = options.prefix.absolute()
+    if not (prefix / options.libdir).is_relative_to(prefix):
+        parser.error(f"--libdir: expected a directory in the prefix {prefix}, got {options.libdir}")
+    libdir = (prefix / options.libdir).relative_to(prefix)
+    if sys.platform != "linux":
+        parser.exit(1, f"The C library is installed on Linux alone; on {sys.platform} link {output_directory()}.\n")
+
+    libraries = Libraries(Version.of_header(), output_directory() / "library")
+    files = contents(libraries, Path(f"{options.destdir}{prefix}"), libdir)
     try:
-        install(Path(f"{options.destdir}{options.prefix}"), options.libdir)
+        if options.uninstall:
+            remove(files)
+            return 0
+        libraries.build()
+        os.umask(0o022)
+        if not options.build_only:
+            for target, write in files.items():
+                replace(target, write)
     except (BuildError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -36,6 +37,12 @@ class BuildWithKernel(build_ext):
         super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
+        header = Path(sysconfig.get_path("include")) / "Python.h"
+        if not header.exists():
+            sys.exit(
+                "error: stpn_swift is built with the C headers of Python, and there is no "
+                f"{header}: install them (python3-dev, python3-devel)."
+            )
         try:
             library = build()
         except BuildError as error:

@@ -37,7 +37,7 @@ def fake_compiler(folder: Path, answer: str) -> Path:
 def test_no_compiler(tmp_path: Path) -> None:
     message = build(tmp_path, tmp_path / "missing")
     assert message.count("\n") == 1
-    assert "Swift 6.2 or later" in message and "no swiftc was found" in message
+    assert "Swift 6.2 or later" in message and f"no {tmp_path / 'missing'} was found" in message
     assert "https://www.swift.org/install" in message
 
 
@@ -55,7 +55,35 @@ def test_no_c_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_no_compiler_at_all(tmp_path: Path) -> None:
     message = build(tmp_path, fake_compiler(tmp_path, "hello"))
-    assert message.count("\n") == 1 and "names no version" in message
+    assert message.count("\n") == 1 and 'names no version, but says "hello"' in message
+
+
+def test_a_compiler_that_cannot_be_run(tmp_path: Path) -> None:
+    compiler = fake_compiler(tmp_path, "")
+    compiler.write_text("#!/nowhere/sh\n")
+    message = build(tmp_path, compiler)
+    assert message.count("\n") == 1 and f"{compiler} cannot be run (No such file or directory)" in message
+
+
+def test_a_c_compiler_behind_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = kernel_build(monkeypatch)
+    monkeypatch.setenv("CC", "env cc -m64")
+    assert module.c_compiler() == ["env", "cc", "-m64"]
+
+
+def test_tools_of_a_toolchain_that_is_called_by_a_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They are not beside the script."""
+    module = kernel_build(monkeypatch)
+    bin = tmp_path / "toolchain" / "bin"
+    bin.mkdir(parents=True)
+    tool = fake_compiler(bin, "").rename(bin / "llvm-objcopy")
+    script = fake_compiler(tmp_path, f'{{"paths": {{"runtimeResourcePath": "{bin.parent}/lib/swift"}}}}')
+    assert module.llvm_tool(str(script), "objcopy") == str(tool)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(module.BuildError, match="built with llvm-nothing, and none was found"):
+        module.llvm_tool(str(script), "nothing")
 
 
 def kernel_build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -76,6 +76,33 @@ def test_shared_library_needs_nothing_but_libc(installed: Path) -> None:
     assert "(RPATH)" not in dynamic and "(RUNPATH)" not in dynamic and "(TEXTREL)" not in dynamic
 
 
+UNLOADED = """
+import _ctypes, time
+import recall  # examples/recall/recall.py
+
+recall.T, recall.STEPS = 2000, 0  # enough work for two threads
+try:
+    recall.train()
+except SystemExit:
+    pass  # its loss did not fall
+_ctypes.dlclose(recall.stpn._handle)
+time.sleep(0.1)
+print("alive")
+"""
+
+
+def test_a_library_that_is_unloaded_keeps_the_code_that_its_threads_wait_in(installed: Path) -> None:
+    """A process that closes it would end where they wake."""
+    environment = os.environ | {
+        "LD_LIBRARY_PATH": str(installed / "lib"),
+        "PYTHONPATH": str(ROOT / "examples" / "recall"),
+        "STPN_NUM_THREADS": "2",
+    }
+    command = [sys.executable, "-c", UNLOADED]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.splitlines()[-1:]) == (0, ["alive"]), result.stderr
+
+
 def test_versions_of_the_shared_library(installed: Path) -> None:
     lib = installed / "lib"
     version = version_of(installed)
@@ -163,6 +190,37 @@ def test_cmake_serves_versions_of_the_same_abi(installed: Path, tmp_path: Path) 
     assert [is_served(requested) for requested in refused] == [False] * 4
 
 
+def test_cmake_serves_ranges_of_versions(installed: Path, program: Path, tmp_path: Path) -> None:
+    tool = need("cmake")
+    shutil.copy(program / "recall.c", tmp_path)
+    lists = (program / "CMakeLists.txt").read_text(encoding="utf-8").replace("3.16", "3.19")
+    version = version_of(installed)
+    for requested, served in (
+        (f"0.0.1...{version}", True),
+        ("0.0.1...<9", True),
+        (f"0.0.1...<{version}", False),
+        ("9...10", False),
+    ):
+        text = lists.replace("find_package(stpn 0.1 REQUIRED)", f"find_package(stpn {requested} REQUIRED)")
+        assert text != lists
+        (tmp_path / "CMakeLists.txt").write_text(text, encoding="utf-8")
+        command = [tool, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (result.returncode == 0) == served, f"{requested}\n{result.stderr}"
+        shutil.rmtree(tmp_path / "build")
+
+
+def test_cmake_through_a_merged_lib(installed: Path, program: Path, tmp_path: Path) -> None:
+    """On many systems /lib is a link to /usr/lib, and CMake looks there first."""
+    tool = need("cmake")
+    shutil.copytree(installed, tmp_path / "root" / "usr", symlinks=True)
+    (tmp_path / "root" / "lib").symlink_to("usr/lib")
+    shutil.copytree(program, tmp_path / "program")
+    folder = tmp_path / "program"
+    run(tool, "-S", folder, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={tmp_path / 'root'}")
+    run(tool, "--build", tmp_path / "build")
+
+
 @pytest.mark.usefixtures("installed")  # it can be built
 def test_what_packagers_set(tmp_path: Path) -> None:
     run("make", "install", "PREFIX=/opt/stpn", "LIBDIR=lib/a-machine", f"DESTDIR={tmp_path}")
@@ -175,3 +233,36 @@ def test_what_packagers_set(tmp_path: Path) -> None:
         if path.suffix in {".pc", ".cmake"}:
             text = path.read_text(encoding="utf-8")
             assert str(tmp_path) not in text and "/opt" not in text and "@" not in text, path
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_libdir_may_be_absolute_within_the_prefix(tmp_path: Path) -> None:
+    """The way of GNU and Debian."""
+    run("make", "install", "PREFIX=/usr", "LIBDIR=/usr/lib/a-machine", f"DESTDIR={tmp_path}")
+    assert (tmp_path / "usr" / "lib" / "a-machine" / "libstpn.so").exists()
+    command = ["make", "install", "PREFIX=/usr", f"LIBDIR={tmp_path}/lib", f"DESTDIR={tmp_path}"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode != 0 and "--libdir: expected a directory in the prefix /usr" in result.stderr
+    assert not (tmp_path / "lib").exists()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_prefix_may_have_spaces_and_quotes_and_is_left_as_it_was(tmp_path: Path) -> None:
+    prefix = tmp_path / "someone's own tree"
+    kept = prefix / "lib" / "cmake" / "stpn" / "of-another.cmake"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    run("make", "install", f"PREFIX={prefix}")
+    assert (prefix / "include" / "stpn.h").exists() and (prefix / "lib" / "libstpn.so.0.1").exists()
+    run("make", "uninstall", f"PREFIX={prefix}")
+    assert [path for path in prefix.rglob("*") if not path.is_dir()] == [kept]
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_was_built_is_installed_without_swift_and_for_everybody(tmp_path: Path) -> None:
+    environment = os.environ | {"SWIFTC": str(tmp_path / "missing"), "CC": str(tmp_path / "missing")}
+    command = ["sh", "-c", f"umask 077 && make install PREFIX='{tmp_path}/prefix'"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for path in (tmp_path / "prefix").rglob("*"):
+        assert path.stat().st_mode & 0o444 == 0o444, path
