@@ -49,7 +49,7 @@ SWIFT_SOURCES := Package.swift Sources Tests examples/swift/Package.swift exampl
 PYTHON_SOURCES := setup.py build_kernel.py install_library.py python benchmarks examples Tests
 
 .PHONY: help demo library install uninstall abi test test-headers test-swift test-c test-python test-fuzz run-fuzz test-bridge \
-	test-wheel test-sdist test-static test-thorough wheel docs docs-swift check check-python check-swift \
+	test-wheel test-sdist test-static test-swift-package test-thorough wheel docs docs-swift check check-python check-swift \
 	check-c format bench clean
 .DELETE_ON_ERROR:
 
@@ -134,7 +134,10 @@ test-bridge:
 	@echo 'libasan: $(CC) has none, the Python extension under sanitizers is left out'
 endif
 
-test-thorough: test test-fuzz test-bridge test-wheel test-sdist test-static $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, fuzzing, sanitizers, valgrind
+test-swift-package: $(KERNEL) ## the Swift package as a dependency by version, in the ways of docs/swift.md
+	$(PYTHON) Tests/try_swift_package.py
+
+test-thorough: test test-fuzz test-bridge test-wheel test-sdist test-static test-swift-package docs docs-swift $(BUILD)/c/sanitized $(BUILD)/c/cases.txt ## also more random cells, every Python, fuzzing, sanitizers, valgrind
 	$(BIN)/python -m pytest Tests/python/test_threads.py -k for_a_while --stress-seconds=60
 	$(BIN)/python -m pytest Tests/python/test_properties.py --hypothesis-profile=thorough --hypothesis-seed=$(SEED)
 	$(BUILD)/c/sanitized $(BUILD)/c/cases.txt
@@ -218,7 +221,7 @@ check-python: $(VENV)/.test
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict python/stpn_swift benchmarks
-	$(BIN)/mypy --strict build_kernel.py install_library.py Tests/python Tests/try_wheel.py
+	$(BIN)/mypy --strict build_kernel.py install_library.py Tests/python Tests/try_wheel.py Tests/try_swift_package.py
 
 # As the package, and as the kernel is compiled, so far that all warnings come.
 SWIFT_WARNINGS := swiftc -emit-sil -wmo -warnings-as-errors -swift-version 6 -parse-as-library -module-name STPNKernel \

@@ -132,7 +132,9 @@ def swift_compiler() -> str:
     try:
         answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
-        raise BuildError(f"{needed}, and {compiler} cannot be run ({error.strerror}): {INSTALL_HINT}.") from None
+        raise BuildError(
+            f"{needed}, and {compiler} cannot be run ({error.strerror}): {INSTALL_HINT}."
+        ) from None
     version = re.search(r"Swift version (\d+)\.(\d+)", answer.stdout)
     if version is None:
         said = (answer.stderr or answer.stdout).strip().partition("\n")[0]
@@ -148,9 +150,15 @@ def llvm_tool(swiftc: str, name: str, instead: str = "") -> str:
     resources = json.loads(run([swiftc, "-print-target-info"]))["paths"]["runtimeResourcePath"]
     folders = [Path(os.path.realpath(swiftc)).parent, Path(resources).parents[1] / "bin"]
     tool = f"llvm-{name}"
-    found = shutil.which(tool, path=os.pathsep.join(map(str, folders))) or shutil.which(tool) or shutil.which(instead)
+    found = (
+        shutil.which(tool, path=os.pathsep.join(map(str, folders)))
+        or shutil.which(tool)
+        or shutil.which(instead)
+    )
     if found is None:
-        raise BuildError(f"stpn_swift is built with {tool}, and none was found beside {swiftc} or on the PATH.")
+        raise BuildError(
+            f"stpn_swift is built with {tool}, and none was found beside {swiftc} or on the PATH."
+        )
     return found
 
 

@@ -187,7 +187,9 @@ def remove(files: Iterable[Path]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Installs the C library of stpn_swift.")
     parser.add_argument("--prefix", type=Path, default=Path("/usr/local"), help="default: %(default)s")
-    parser.add_argument("--libdir", type=Path, default=Path("lib"), help="in the prefix (default: %(default)s)")
+    parser.add_argument(
+        "--libdir", type=Path, default=Path("lib"), help="in the prefix (default: %(default)s)"
+    )
     parser.add_argument("--destdir", default="", help="goes before the prefix, for packagers")
     parser.add_argument("--build-only", action="store_true", help="install nothing")
     parser.add_argument("--uninstall", action="store_true", help="remove what these options have installed")
@@ -197,7 +199,9 @@ def main() -> int:
         parser.error(f"--libdir: expected a directory in the prefix {prefix}, got {options.libdir}")
     libdir = (prefix / options.libdir).relative_to(prefix)
     if sys.platform != "linux":
-        parser.exit(1, f"The C library is installed on Linux alone; on {sys.platform} link {output_directory()}.\n")
+        parser.exit(
+            1, f"The C library is installed on Linux alone; on {sys.platform} link {output_directory()}.\n"
+        )
 
     libraries = Libraries(Version.of_header(), output_directory() / "library")
     files = contents(libraries, Path(f"{options.destdir}{prefix}"), libdir)

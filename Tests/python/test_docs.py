@@ -3,7 +3,8 @@
 The Python blocks of a page are one program, each C or Swift block is one of its own. Of a console block the
 commands behind "$ " run, and print what stands below them, where "…" stands for anything. Commands in sh
 blocks build, install and measure: what they name has to exist. CMake's blocks, and the commands for the C
-library, are run by test_library.py.
+library, are run by test_library.py, what docs/swift.md has for a manifest and for speed by `make
+test-swift-package`.
 """
 
 import importlib.util

@@ -204,9 +204,9 @@ def test_cmake_serves_ranges_of_versions(installed: Path, program: Path, tmp_pat
         text = lists.replace("find_package(stpn 0.1 REQUIRED)", f"find_package(stpn {requested} REQUIRED)")
         assert text != lists
         (tmp_path / "CMakeLists.txt").write_text(text, encoding="utf-8")
-        command = [tool, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (result.returncode == 0) == served, f"{requested}\n{result.stderr}"
+        command = f'"{tool}" -S . -B build -DCMAKE_PREFIX_PATH="{installed}"'
+        result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)
+        assert (result.returncode == 0) == served, f"{requested}\n{result.stderr.decode()}"
         shutil.rmtree(tmp_path / "build")
 
 
