@@ -424,8 +424,9 @@ def aligned(size: int) -> Array:
 
 
 def _as_numpy(array: Any) -> Array:
-    """A view, of what the kernel takes."""
-    return np.from_dlpack(array) if hasattr(array, "__dlpack__") else np.asarray(array)
+    """A view, of what the kernel takes. NumPy's DLPack has no bool before 1.25."""
+    by_dlpack = hasattr(array, "__dlpack__") and not hasattr(array, "__array__")
+    return np.from_dlpack(array) if by_dlpack else np.asarray(array)
 
 
 def _dtype_name(dtype: DTypeLike) -> str | None:
