@@ -266,6 +266,16 @@ def test_a_call_of_many_pages(library: Path) -> None:
     close(back((data["grad_y"], data["grad_state"]))[0], expected.x)
 
 
+@pytest.mark.parametrize("way", [*KERNEL, "scan"], indirect=True)
+def test_shards_of_a_batch(way: str, request: pytest.FixtureRequest) -> None:
+    script = Path(__file__).with_name("shards.py")
+    libraries = [request.getfixturevalue("library")] if way == "ffi" else []
+    result = subprocess.run(
+        [sys.executable, script, way, *libraries], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_threads_and_implementation(cell: Any, data: dict[str, Any]) -> None:
     plain = replace(cell, threads=1, implementation="plain")
     close(plain(data["x"]), cell(data["x"]))

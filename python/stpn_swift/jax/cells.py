@@ -16,6 +16,7 @@ from .. import _kernel, cells
 from .. import cell as numpy_cell
 from . import equations, ffi, primitives
 from .kernel import Array, Call, Spec
+from .shards import vary_alike
 
 Arrays = dict[str, Array]
 Inputs = Mapping[str, ArrayLike]
@@ -188,7 +189,7 @@ class Cell:
         backend = _backend(self.backend)
         if backend == "scan":
             state = self.initial_state(B) if state is None else state
-            y, final, used = equations.sequence(self.config, params, x, state, resets)
+            y, final, used = equations.sequence(self.config, *vary_alike((params, x, state, resets)))
         else:
             given = {"state": state is not None, "resets": resets is not None, "energy": energy}
             threads = _check_threads(self.threads)

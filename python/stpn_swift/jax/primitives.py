@@ -13,12 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from . import kernel
 from .kernel import Array, Call
+from .shards import vary_alike, varying_as
 
 NO_FORWARD_MODE = (
     "stpn_swift.jax: the kernel has no forward-mode derivatives (jvp, jacfwd, linearize). Use reverse mode "
@@ -37,7 +37,7 @@ NOT_HERE = (
 def sequence(call: Call, inputs: Sequence[Array]) -> list[Array]:
     """y (B,T,H), the final state and, where the call has it, the energy (B,T,H), of x, the parameters, the
     state and the resets, as far as the call has them."""
-    return list(_sequence.bind(*inputs, call=call, tape=False))
+    return list(_sequence.bind(*vary_alike(inputs), call=call, tape=False))
 
 
 def _primitive(name: str, compute: Callable[..., Any], shapes: Callable[..., list[Any]]) -> Primitive:
@@ -46,7 +46,7 @@ def _primitive(name: str, compute: Callable[..., Any], shapes: Callable[..., lis
     compiled = jax.jit(lambda *arrays, params: compute(*arrays, **dict(params)), static_argnames="params")
     primitive.def_impl(lambda *arrays, **params: compiled(*arrays, params=tuple(params.items())))
     primitive.def_abstract_eval(
-        lambda *avals, **params: [ShapedArray(one.shape, one.dtype) for one in shapes(*avals, **params)]
+        lambda first, *others, **params: [varying_as(first, one) for one in shapes(first, *others, **params)]
     )
     mlir.register_lowering(primitive, _refuse(ValueError, NOT_HERE))
     mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=True), platform="cpu")
