@@ -352,6 +352,46 @@ def test_bad_steps_are_refused(
     assert not any(tensor.any() for tensor in state.values())  # nothing was written
 
 
+OVERLAPS: list[tuple[str, Callable[[Cell, Tensor, dict[str, Tensor]], object]]] = [
+    ("energy", lambda cell, x, state: cell.step(x, state, out := draw(B, H), out)),
+    (r"state\W+h", lambda cell, x, state: cell.step(x, state, state["h"])),
+    (r"state\W+h", lambda cell, x, state: cell.step(x, state, energy=state["h"])),
+    (
+        r"state\W+F",
+        lambda cell, x, state: cell.step(x, state | {"h": state["F"].flatten()[-B * H :].view(B, H)}),
+    ),
+    ("x", lambda cell, x, state: cell.step(state["h"].flatten()[: B * I].view(B, I), state)),
+    (
+        r"param\w+\W+bias",
+        lambda cell, x, state: cell.step(x[:1], cell.initial_state(1), cell.get_parameter("bias").data[None]),
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+@pytest.mark.parametrize(("other", "call"), OVERLAPS, ids=[row[0] for row in OVERLAPS])
+def test_a_step_writes_to_nothing_else(
+    backend: str, other: str, call: Callable[[Cell, Tensor, dict[str, Tensor]], object]
+) -> None:
+    cell = make_variant("stpnr", backend=backend)
+    state = cell.initial_state(B)
+    message = rf"^(?=.*{other}).*: expected memory of its own, overlaps "
+    with torch.no_grad(), pytest.raises(ValueError, match=message):
+        call(cell, draw(B, I), state)
+    assert not any(tensor.any() for tensor in state.values())
+
+
+def test_steps_on_parts_of_a_tensor() -> None:
+    """What only lies beside another in the same memory overlaps nothing."""
+    cell, x_t = make_variant("stpnr", backend="torch"), draw(B, I)
+    expected, memory = cell.initial_state(B), torch.zeros(B * H * (3 + I + H)).double()
+    out, used, h, F = memory.split([B * H, B * H, B * H, B * H * (I + H)])
+    state = {"h": h.view(B, H), "F": F.view(B, H, -1)}
+    with torch.no_grad():
+        y = cell.step(x_t, state, out.view(B, H), used.view(B, H))
+        assert torch.equal(y, cell.step(x_t, expected)) and torch.equal(state["F"], expected["F"])
+
+
 def test_a_step_names_what_has_no_memory_of_its_own() -> None:
     cell = STPNR(I, H)
     state, x_t = cell.initial_state(B), torch.randn(B, I)

@@ -55,6 +55,31 @@ def check_target(name: str, target: Tensor, value: Tensor) -> None:
         raise ValueError(f"{name}: expected a C-contiguous array, got a strided one")
 
 
+def check_apart(targets: dict[str, Tensor], others: dict[str, Tensor]) -> None:
+    """Whether each target has memory of its own."""
+    if torch.compiler.is_compiling():
+        return  # tensors have no addresses yet
+    places = {name: _place(tensor) for name, tensor in (targets | others).items()}
+    for name in targets:
+        first, end = places[name]
+        for other, (other_first, other_end) in places.items():
+            if other != name and max(first, other_first) < min(end, other_end):
+                raise ValueError(f"{name}: expected memory of its own, overlaps {other}")
+
+
+def _place(tensor: Tensor) -> tuple[int, int]:
+    """The addresses of its first byte, and of that behind its last; 0 where it has none, as on the device
+    "meta" or in a vmap."""
+    try:
+        first = tensor.data_ptr()
+    except RuntimeError:
+        first = 0
+    if first == 0:
+        return 0, 0
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return first, first + (last + 1) * tensor.element_size()
+
+
 def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
     if tensor.shape != shape:
         raise ValueError(f"{name}: expected shape {tuple(shape)}, got {tuple(tensor.shape)}")

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from .. import _kernel, cell
 from . import operators, plain
 from .checks import (
+    check_apart,
     check_dict,
     check_entries,
     check_floating,
@@ -326,6 +327,8 @@ class Cell(nn.Module):
             writes.append(("energy", energy, used.squeeze(1)))
         for write in writes:
             check_target(*write)
+        read = {"x_t": x_t, **{f"params['{name}']": parameter for name, parameter in params.items()}}
+        check_apart({name: target for name, target, _ in writes}, read)
         for _, target, value in writes:
             target.copy_(value)
         return y if out is None else out
