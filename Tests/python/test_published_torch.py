@@ -1,5 +1,6 @@
 """Checkpoints of the code published with the paper (Tests/published/README.md)."""
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,58 @@ def test_they_learn(name: str) -> None:
     ]
     assert learned == sum(in_file)
     assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.requires_grad)
+
+
+SQUASHED = ["stpnf", "stpnf_scalar", "hebbff"]
+
+
+@pytest.mark.parametrize("name", SQUASHED)
+def test_a_squashed_cell_takes_what_a_cell_does(name: str) -> None:
+    cell = load_published(state_dict(name), NETWORKS[name]).cell
+    x, lengths = torch.randn(3, 6, 37, dtype=torch.float64), torch.tensor([2, 6, 3])
+    resets = torch.rand(3, 6) < 0.3
+    y, final, energy = cell(x, cell.initial_state(3), resets, energy=True, lengths=lengths)
+    for b, length in enumerate(lengths.tolist()):
+        alone = cell(x[b, :length], None, resets[b, :length], energy=True)
+        assert torch.allclose(y[b, :length], alone[0]) and not y[b, length:].any()
+        assert torch.allclose(final["F"][b], alone[1]["F"]) and torch.allclose(energy[b, :length], alone[2])
+    state, used = cell.initial_state(3), torch.empty_like(y[:, 0])
+    y, final, energy = cell(x[:, :2], energy=True)
+    with torch.no_grad():
+        steps = [cell.step(x[:, t], state, energy=used) for t in range(2)]
+    assert torch.allclose(torch.stack(steps, 1), y) and torch.allclose(state["F"], final["F"])
+    assert torch.allclose(used, energy[:, 1])
+    with pytest.raises(TypeError, match=r"x: expected torch\.float64, got torch\.float32"):
+        cell(x.float())
+    cell.backend = "kernel"
+    with pytest.raises(ValueError, match='backend: expected "auto" or "torch" for a squashed cell'):
+        cell(x)
+
+
+@pytest.mark.parametrize("name", SQUASHED)
+def test_copies_of_a_squashed_cell(name: str) -> None:
+    cell, x = load_published(state_dict(name), NETWORKS[name]).cell, torch.ones(1, 3, 37, dtype=torch.float64)
+    again = stpn_swift.torch.cell_from_config(cell.config, dtype=torch.float64)
+    again.load_state_dict(cell.state_dict())
+    for same in (again, copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        assert same.config == cell.config and repr(same) == repr(cell)
+        assert torch.equal(same(x)[0], cell(x)[0])
+    assert repr(cell).startswith(f"SquashedCell(cell='{cell.config['cell']}', input_size=37, hidden_size=")
+    with pytest.raises(ValueError, match=r'squashed: expected a cell "stpn" or "hebbff", got "fast_weights"'):
+        stpn_swift.torch.cell_from_config(
+            {"cell": "fast_weights", "input_size": 3, "hidden_size": 4, "squashed": True}
+        )
+
+
+def test_sequences_of_a_network() -> None:
+    network = load_published(state_dict("stpnf"), NETWORKS["stpnf"])
+    x, resets = torch.randn(2, 5, 37, dtype=torch.float64), torch.rand(2, 5) < 0.5
+    lengths = torch.tensor([3, 5])
+    y, final, energy = network.cell(x, resets=resets, lengths=lengths, energy=True)
+    outputs, state = network(x, resets=resets, lengths=lengths)
+    assert torch.equal(outputs["hidden2tag"], network.readouts["hidden2tag"](y))
+    assert torch.equal(state["F"], final["F"])
+    assert torch.equal(network.energy(x, resets=resets, lengths=lengths), energy)
 
 
 def test_a_bias_without_effect_is_reported() -> None:

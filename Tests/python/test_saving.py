@@ -77,6 +77,8 @@ def test_files_that_claim_something_else() -> None:
         ({"cells": [config]}, cell.params, "expected the configs of cells"),
         ({"cells": {"": 1}}, cell.params, "expected the configs of cells"),
         ({}, cell.params, "expected the configs of cells"),
+        ({"cells": {"": config}, "fixed": ["b"]}, cell.params, r"names of its arrays for fixed, got \['b'\]"),
+        ({"cells": {"": config}, "fixed": 1}, cell.params, "names of its arrays for fixed, got 1"),
         ({"cells": {"": {**config, "clmp": 1}}}, cell.params, "expected the config of a cell: clmp"),
         ({"cells": {"": {"cell": "stpn"}}}, cell.params, "expected the config of a cell: .*input_size"),
         ({"cells": {"": config}}, {}, r"expected float32\[.*got no such array"),
@@ -141,3 +143,44 @@ def test_a_network() -> None:
         TypeError, match=r"readout\.weight: expected a dtype that NumPy has, got torch.bfloat16"
     ):
         stpn_swift.torch.save(torch.nn.ModuleDict({"readout": one["readout"].bfloat16()}), "half")
+
+
+def test_what_is_not_learned_stays_so() -> None:
+    torch = pytest.importorskip("torch")
+    import stpn_swift.torch
+
+    def network() -> Any:
+        return torch.nn.ModuleDict({"cell": stpn_swift.torch.FastWeights(3, 4)})
+
+    one = network()
+    one["cell"].weight_lambda.requires_grad_(False)
+    stpn_swift.torch.save(one, "network")
+    stpn_swift.torch.save(one["cell"], "cell")
+    again = {"network": stpn_swift.torch.load("network", into=network())["cell"]}
+    again["cell"] = stpn_swift.torch.load("cell")
+    for cell in again.values():
+        assert [name for name, p in cell.named_parameters() if not p.requires_grad] == ["weight_lambda"]
+    assert same(
+        stpn_swift.load("cell").params, {name: p.detach() for name, p in one["cell"].named_parameters()}
+    )
+
+    params = make("stpnr", 3, 4).params
+    checkpoint.save(Path("earlier"), params, {"cells": {"": make("stpnr", 3, 4).config}}, saving.FORMAT)
+    assert all(p.requires_grad for p in stpn_swift.torch.load("earlier").parameters())
+
+
+def test_a_squashed_cell() -> None:
+    torch = pytest.importorskip("torch")
+    import stpn_swift.torch
+
+    config = {"cell": "hebbff", "input_size": 3, "hidden_size": 4, "squashed": True}
+    cell = stpn_swift.torch.cell_from_config(config)
+    stpn_swift.torch.save(cell, "squashed")
+    again = stpn_swift.torch.load("squashed")
+    x = torch.randn(2, 5, 3)
+    assert (type(again), again.config) == (type(cell), cell.config)
+    assert torch.equal(again(x)[0], cell(x)[0])
+    with pytest.raises(
+        ValueError, match=r"squashed: expected a cell of the kernel, .* stpn_swift\.torch\.load"
+    ):
+        stpn_swift.load("squashed")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Unpack
 
 from .. import cell, cells
 from .module import Cell, ModuleOptions
+from .squashed import SquashedCell
 
 
 class STPNOptions(cells.STPNOptions, ModuleOptions, total=False):
@@ -98,6 +99,10 @@ def cell_from_config(config: Mapping[str, Any], **options: Unpack[ModuleOptions]
     the options of modules.
 
     cell = cell_from_config({"cell": "stpn", "input_size": 37, "hidden_size": 11, "clamp": 0.1})
+
+    With "squashed" it is a `SquashedCell`.
     """
     numpy_class, arguments = cells.read_config(config)
-    return _MODULES[numpy_class](**arguments, **options)
+    squashed = arguments.pop("squashed", False)
+    cell = _MODULES[numpy_class](**arguments, **options)
+    return SquashedCell(cell) if squashed else cell

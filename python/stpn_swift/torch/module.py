@@ -353,7 +353,7 @@ class Cell(nn.Module):
         for name, shape in self._parameter_shapes.items():
             check_shape(f"params['{name}']", params[name], shape)
         with _without_autocast(x.device.type):
-            y, final, used = plain.sequence(self._config, x, params, state, resets, energy=energy)
+            y, final, used = plain.sequence(self.config, x, params, state, resets, energy=energy)
         return y, {name: final[name] for name in self._state_shapes}, used
 
     def _kernel_computes(self, dtype: torch.dtype, device: torch.device) -> bool:

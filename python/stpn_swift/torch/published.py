@@ -6,40 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from ..published import PublishedModel, Variant, from_published_config
-from . import plain
 from .cells import cell_from_config
 from .module import Cell
+from .squashed import SquashedCell as SquashedCell  # for those who look for it here
 
 Tensors = dict[str, Tensor]
 
 
-class SquashedCell(nn.Module):
-    """A cell whose F goes through the activation in each update, which the kernel does not compute
-    (docs/cells.md, section 6): called as the cell is, in operations of PyTorch.
+class SequenceOptions(TypedDict, total=False):
+    """What a cell takes beside inputs and a state; `Cell.forward` describes them. An LSTM or RNN has none."""
 
-    Attributes
-    ----------
-    cell
-        Holds the parameters.
-    """
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(
-        self, x: Tensor, state: Tensors | None = None, resets: Tensor | None = None, energy: bool = False
-    ) -> tuple[Tensor, Tensors] | tuple[Tensor, Tensors, Tensor]:
-        config = {**self.cell.config, "squashed": True}
-        params = dict(self.cell.named_parameters())
-        y, final, used = plain.sequence(config, x, params, state, resets, energy=energy)
-        return (y, final) if used is None else (y, final, used)
+    resets: Tensor | None
+    lengths: Tensor | None
 
 
 class TorchCell(nn.Module):
@@ -90,8 +74,7 @@ class PublishedNetwork(nn.Module):
     model
         Its description; `model.ignored` has what the checkpoint, too, holds without effect.
     cell
-        A cell of `stpn_swift.torch` where the kernel computes what the network did, else a `SquashedCell` or
-        a `TorchCell`.
+        A cell of `stpn_swift.torch`, a `SquashedCell` where F went through the activation, or a `TorchCell`.
     readouts
         `hidden2tag`, whose outputs are the logits of associative retrieval; of a maze `h2o`, the logits of
         the policy, and `h2v`, the value.
@@ -103,15 +86,17 @@ class PublishedNetwork(nn.Module):
         self.cell = cell
         self.readouts = nn.ModuleDict(readouts)
 
-    def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensors, Tensors]:
+    def forward(
+        self, x: Tensor, state: Tensors | None = None, **options: Unpack[SequenceOptions]
+    ) -> tuple[Tensors, Tensors]:
         """The outputs (B,T,·) of the readouts by name, and the state after the last step, of x (B,T,I)."""
-        y, state = self.cell(x, state)
+        y, state = self.cell(x, state, **options)
         return {name: readout(y) for name, readout in self.readouts.items()}, state
 
-    def energy(self, x: Tensor, state: Tensors | None = None) -> Tensor:
+    def energy(self, x: Tensor, state: Tensors | None = None, **options: Unpack[SequenceOptions]) -> Tensor:
         """The energy that each neuron of the cell uses in each step, (B,T,H), without a gradient."""
         with torch.no_grad():
-            used: Tensor = self.cell(x, state, energy=True)[2]
+            used: Tensor = self.cell(x, state, energy=True, **options)[2]
         return used
 
 
@@ -173,7 +158,7 @@ def load_published(
     for name, readout in readouts.items():
         readout.load_state_dict(_below(values, f"{name}."))
     if isinstance(cell, Cell) and model.squashed:
-        return PublishedNetwork(model, SquashedCell(cell), readouts)
+        cell = SquashedCell(cell)
     return PublishedNetwork(model, cell, readouts)
 
 

@@ -1,7 +1,7 @@
 """Cells and networks in files: parameters in safetensors, with the configs of the cells in the metadata."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import torch
@@ -16,8 +16,8 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def save(module: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Writes a cell, or a network with cells, to a safetensors file, atomically: its state_dict, and the
-    configs of its cells.
+    """Writes a cell, or a network with cells, to a safetensors file, atomically: its state_dict, the configs
+    of its cells, and which parameters need no gradient.
 
         save(cell, "cell.safetensors")
         again = load("cell.safetensors")
@@ -25,7 +25,8 @@ def save(module: nn.Module, path: str | os.PathLike[str]) -> None:
     `stpn_swift.load` reads a cell from the same file. Raises as `stpn_swift.save` does, and TypeError where
     the state_dict has an entry that is no tensor, or of a dtype that NumPy does not have.
     """
-    saving.write(path, _arrays(module), _configs(module))
+    fixed = [name for name, p in _parameters(module) if not p.requires_grad]
+    saving.write(path, _arrays(module), _configs(module), fixed)
 
 
 @overload
@@ -40,7 +41,8 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
     path
         Of the file.
     into
-        A network like the one in the file, which takes over its tensors; None: the file holds a single cell.
+        A network like the one in the file, which takes over its tensors, and needs no gradient where that did
+        not; None: the file holds a single cell.
 
     Returns
     -------
@@ -51,16 +53,24 @@ def load(path: str | os.PathLike[str], into: nn.Module | None = None) -> nn.Modu
     `into` is unchanged then.
     """
     if into is None:
-        arrays, config = saving.read_cell(path)
+        arrays, config, fixed = saving.read_cell(path)
         into = cell_from_config(config, dtype=getattr(torch, saving.dtype_of(arrays)))
     else:
-        arrays, configs = saving.read(path)
+        arrays, configs, fixed = saving.read(path)
         expected = _configs(into)
         if configs != expected:
             raise ValueError(f"{path}: expected a network with the cells {expected}, got one with {configs}")
     checkpoint.check(_arrays(into), arrays)
     into.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    for name, parameter in _parameters(into):
+        if name in fixed:
+            parameter.requires_grad_(False)
     return into
+
+
+def _parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """By all names that a state_dict has."""
+    return module.named_parameters(remove_duplicate=False)
 
 
 def _configs(module: nn.Module) -> dict[str, Mapping[str, Any]]:
