@@ -399,6 +399,26 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         TypeError,
         r"state\['.*'\]: expected float64, got float32",
     ),
+    "shape of one sample": (
+        lambda c, x: c(x[0, :, 1:]),
+        ValueError,
+        r"x: expected shape \(B, T, 4\) .*, got \(5, 3\)",
+    ),
+    "batched state of one sample": (
+        lambda c, x: c(x[0], c.initial_state(1)),
+        ValueError,
+        r"state\['h'\]: expected shape \(3,\), got \(1, 3\)",
+    ),
+    "resets of one sample": (
+        lambda c, x: c(x[0], None, np.zeros(T + 1, bool)),
+        ValueError,
+        r"resets: expected shape \(5,\), got \(6,\)",
+    ),
+    "a sequence for a step": (
+        lambda c, x: c.step(x, c.initial_state(4)),
+        ValueError,
+        r"x_t: expected shape \(B, 4\) or one without B, got \(4, 5, 4\)",
+    ),
     "lists": (lambda c, x: c(x[0], None, [0] * T), TypeError, "resets: expected an array, got list"),
     "implementation": (
         lambda c, x: replace(c, implementation="fast")(x),

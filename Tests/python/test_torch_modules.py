@@ -53,6 +53,7 @@ def padded(sequences: tuple[Tensor, ...], time: int) -> Tensor:
 @each
 def test_a_single_sample(variant: str) -> None:
     cell, x, state, resets = make_variant(variant), draw(B, T, I), None, torch.rand(B, T) < 0.3
+    assert torch.equal(cell(x[1], cell.initial_state())[0], cell(x[1])[0])
     for state in (None, draw_state(make_variant(variant))):
         before = None if state is None else {name: tensor[1] for name, tensor in state.items()}
         y, final, energy = cell(x[1], before, resets[1], energy=True)
@@ -252,6 +253,11 @@ def run_with(cell: Cell, bias: Tensor) -> object:
     return torch.func.functional_call(cell, {"bias": bias}, (draw(B, T, I),))
 
 
+def time_first(cell: Cell) -> Cell:
+    cell.batch_first = False
+    return cell
+
+
 REFUSED: list[tuple[type[Exception], str, Callable[[Cell], object]]] = [
     (TypeError, "lengths: expected a Tensor, got list", lambda cell: cell(draw(B, T, I), lengths=[1] * B)),
     (
@@ -298,6 +304,35 @@ REFUSED: list[tuple[type[Exception], str, Callable[[Cell], object]]] = [
         ValueError,
         r"state\['h'\]: expected shape \(5, 5\), got \(\)",
         lambda cell: cell(draw(B, T, I), dict.fromkeys("hF", draw(1)[0]), lengths=LENGTHS),
+    ),
+    (
+        ValueError,
+        r"state\['h'\]: expected shape \(5,\), got \(1, 5\)",
+        lambda cell: cell(draw(T, I), cell.initial_state(1)),
+    ),
+    (
+        ValueError,
+        r"resets: expected shape \(6,\), got \(7,\)",
+        lambda cell: cell(draw(T, I), None, torch.zeros(T + 1, dtype=torch.bool)),
+    ),
+    (
+        ValueError,
+        r"resets: expected shape \(6, 5\), got \(5, 6\)",
+        lambda cell: time_first(cell)(draw(T, B, I), None, torch.zeros(B, T, dtype=torch.bool)),
+    ),
+    (
+        ValueError,
+        r"resets: expected shape \(6, 5\), got \(5, 7\)",
+        lambda cell: time_first(cell)(
+            draw(T, B, I), None, torch.zeros(B, T + 1, dtype=torch.bool), lengths=LENGTHS
+        ),
+    ),
+    (
+        ValueError,
+        r"resets: expected shape \(4, 5\), got \(5, 4\)",
+        lambda cell: time_first(cell)(
+            pack_padded_sequence(draw(4, B, I), [4] * B), None, torch.zeros(B, 4, dtype=torch.bool)
+        ),
     ),
     (
         ValueError,

@@ -169,14 +169,19 @@ class Cell:
         spec = self._spec()
         kernel, dtype = spec.kernel, spec.dtype
         shape = jnp.shape(x)
+        if len(shape) not in (2, 3) or shape[-1] != self.input_size:
+            raise ValueError(f"x: expected shape (B, T, {self.input_size}) or one without B, got {shape}")
         if len(shape) == 2:
-            if isinstance(state, Mapping):
-                state = {name: _batch_of_one(array) for name, array in state.items()}
-            one = _take("x", x, shape, dtype)[None], state, _batch_of_one(resets)
+            x = _take("x", x, shape, dtype)
+            if state is not None:
+                state = _take_dict(
+                    "state", state, {name: of_one for name, of_one, *_ in kernel.states}, dtype
+                )
+            if resets is not None:
+                resets = _take("resets", resets, shape[:1], "bool", "uint8")
+            one = jax.tree.map(lambda array: array[None], (x, state, resets))
             outputs = self(*one, energy=energy)  # type: ignore[call-overload]
             return cast(tuple[Array, Arrays], jax.tree.map(lambda array: array[0], outputs))
-        if len(shape) != 3 or shape[2] != self.input_size:
-            raise ValueError(f"x: expected shape (B, T, {self.input_size}) or one without B, got {shape}")
         B, T, _ = shape
         x = _take("x", x, shape, dtype)
         parameters = {name: shape for name, shape, *_ in kernel.parameters}
@@ -202,6 +207,9 @@ class Cell:
     def step(self, x_t: ArrayLike, state: Inputs) -> tuple[Array, Arrays]:
         """Runs one step, for `jax.lax.scan` and rollouts: y (B,H) and the state after it, of x_t (B,I) and a
         state; or all of them without B. Takes and refuses the same as a sequence."""
+        shape = jnp.shape(x_t)
+        if len(shape) not in (1, 2) or shape[-1] != self.input_size:
+            raise ValueError(f"x_t: expected shape (B, {self.input_size}) or one without B, got {shape}")
         y, state = self(jnp.expand_dims(x_t, -2), state)
         return y.squeeze(-2), state
 
@@ -222,11 +230,6 @@ def _backend(backend: str) -> Literal["ffi", "callback", "scan"]:
             'backend: expected one that is there, got "ffi", which python -m stpn_swift.jax.build compiles'
         )
     return cast(Literal["ffi", "callback", "scan"], backend)
-
-
-def _batch_of_one(array: Any) -> Any:
-    """An array of any framework with an axis for the batch; what is none as it is, to be refused by name."""
-    return array[None] if hasattr(array, "dtype") else array
 
 
 def _spec_of(options: tuple[tuple[str, Any], ...], params: Inputs) -> Spec:

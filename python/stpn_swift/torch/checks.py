@@ -40,11 +40,13 @@ def check_entries(name: str, tensors: Mapping[str, Tensor], expected: Collection
         raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*tensors,)}")
 
 
-def check_state(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], batch: int) -> None:
-    """Its entries, and their shapes: B, and those of one sample."""
+def check_state(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], batch: tuple[int, ...]
+) -> None:
+    """Its entries, and their shapes: (B), or () where there is none, and those of one sample."""
     check_entries("state", state, shapes)
     for name, shape in shapes.items():
-        check_shape(f"state['{name}']", state[name], (batch, *shape))
+        check_shape(f"state['{name}']", state[name], (*batch, *shape))
 
 
 def check_target(name: str, target: Tensor, value: Tensor) -> None:

@@ -129,17 +129,18 @@ class Cell(nn.Module):
             for name, _, low, high in self._kernel().parameters:
                 params[name].uniform_(low, high)
 
-    def initial_state(self, batch: int) -> Tensors:
+    def initial_state(self, batch: int | None = None) -> Tensors:
         """The state that a sequence begins with where none is given: zeros (B,...) by the names of
-        docs/cells.md.
+        docs/cells.md; None: without the batch, of a single sample.
 
         Raises ValueError where the batch is negative.
         """
-        if batch < 0:
+        if batch is not None and batch < 0:
             raise ValueError(f"batch: expected 0 or more, got {batch}")
         like = _like(self._params())
+        lead = () if batch is None else (batch,)
         return {
-            name: torch.zeros((batch, *shape), dtype=like.dtype, device=like.device)
+            name: torch.zeros((*lead, *shape), dtype=like.dtype, device=like.device)
             for name, shape in self._state_shapes.items()
         }
 
@@ -226,21 +227,23 @@ class Cell(nn.Module):
             packed = PackedSequence(
                 values, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
             )
-            resets = self._turned(resets)
-            self._check_shapes(state, resets, int(packed.batch_sizes[0]), len(packed.batch_sizes))
-            y, final, used = run_packed(run, packed, state, resets)
+            self._check_shapes(state, resets, (int(packed.batch_sizes[0]),), len(packed.batch_sizes))
+            y, final, used = run_packed(run, packed, state, self._turned(resets))
         elif values.ndim == 2:
             _refuse_lengths(lengths, "a single sample")
+            self._check_shapes(state, resets, (), len(values))
             state = None if state is None else {name: s.unsqueeze(0) for name, s in state.items()}
             y, final, used = run(values.unsqueeze(0), state, None if resets is None else resets.unsqueeze(0))
             final = {name: s.squeeze(0) for name, s in final.items()}
             y, used = y.squeeze(0), None if used is None else used.squeeze(0)
         else:
-            values, resets = self._turned(values), self._turned(resets)
+            values = self._turned(values)
+            if lengths is not None or not self.batch_first:
+                self._check_shapes(state, resets, values.shape[:1], values.shape[1])
+            resets = self._turned(resets)
             if lengths is None:
                 y, final, used = run(values, state, resets)
             else:
-                self._check_shapes(state, resets, *values.shape[:2])
                 y, final, used = run_padded(run, values, lengths, state, resets)
             y, used = self._turned(y), self._turned(used)
         return (y, final) if used is None else (y, final, used)
@@ -394,12 +397,14 @@ class Cell(nn.Module):
                 check_tensor(f"params['{entry}']", parameter, device, dtype)
         return x, state
 
-    def _check_shapes(self, state: Tensors | None, resets: Tensor | None, batch: int, time: int) -> None:
-        """Before a batch is cut into pieces, of which backends check each."""
+    def _check_shapes(
+        self, state: Tensors | None, resets: Tensor | None, batch: tuple[int, ...], time: int
+    ) -> None:
+        """As a caller has them, before they are turned, or cut into pieces, of which backends check each."""
         if state is not None:
             check_state(state, self._state_shapes, batch)
         if resets is not None:
-            check_shape("resets", resets, (batch, time))
+            check_shape("resets", resets, (*batch, time) if self.batch_first else (time, *batch))
 
     def _turned(self, tensor: Any) -> Any:
         """(B,T,...) of what a caller has in that order or the other, and back."""

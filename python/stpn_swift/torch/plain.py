@@ -84,7 +84,7 @@ def sequence(
     shapes = _state_shapes(config)
     if state is None:
         state = {name: x.new_zeros(B, *shape) for name, shape in shapes.items()}
-    check_state(state, shapes, B)
+    check_state(state, shapes, (B,))
     if resets is not None:
         check_shape("resets", resets, (B, T))
 
