@@ -42,15 +42,28 @@ def assert_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
         assert torch.equal(one, other)
 
 
-@each
-@pytest.mark.parametrize("with_state", [False, True])
-def test_the_operators_are_what_torch_expects(variant: str, with_state: bool) -> None:
-    cell, ops = make_variant(variant).requires_grad_(with_state), torch.ops.stpn_swift
-    described = operators.describe(cell.config, torch.float64)
+CALLS: dict[str, tuple[bool, torch.dtype | None, bool, torch.dtype]] = {
+    "from zeros": (False, None, True, torch.float32),
+    "from a state": (True, torch.bool, False, torch.float64),
+    "with everything": (True, torch.uint8, True, torch.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("variant", "called"),
+    [
+        *((variant, "with everything") for variant in variants.CONFIGS),
+        *((variant, called) for variant in A_CELL_OF_EACH for called in ("from zeros", "from a state")),
+    ],
+)
+def test_the_operators_are_what_torch_expects(variant: str, called: str) -> None:
+    with_state, resets_dtype, energy, dtype = CALLS[called]
+    cell, ops = make_variant(variant).to(dtype).requires_grad_(with_state), torch.ops.stpn_swift
+    described = operators.describe(cell.config, dtype)
     params = [cell.get_parameter(name) for name in stpn_swift.cell_from_config(cell.config).params]
-    state = list(draw_state_of(cell, B).values()) if with_state else []
-    resets = torch.rand(B, T) < 0.3 if with_state else None
-    call = draw(B, T, I), params, state, resets, described, with_state, 0, None
+    state = [tensor.to(dtype) for tensor in draw_state_of(cell, B).values()] if with_state else []
+    resets = None if resets_dtype is None else (torch.rand(B, T) < 0.3).to(resets_dtype)
+    call = draw(B, T, I).to(dtype), params, state, resets, described, energy, 0, None
     torch.library.opcheck(ops.sequence.default, call)
 
     detached: list[Any] = [parameter.detach() for parameter in params]
@@ -63,7 +76,7 @@ def test_the_operators_are_what_torch_expects(variant: str, with_state: bool) ->
     *results, link, tape = ops.forward(*call)
     grad_final = [None, *map(torch.randn_like, results[2 : 1 + len(cell.initial_state(B))])]
     wanted = [True, *[index > 0 for index in range(len(params))], *[True] * len(state)]
-    for grad_y in (None, draw(B, T, H)):
+    for grad_y in (None, torch.randn_like(results[0])):
         back = tape, link, grad_y, grad_final, B, T, wanted, described, 0, None
         torch.library.opcheck(ops.backward.default, back)
 
@@ -220,6 +233,38 @@ def test_gradients_for_each_of_a_stack(variant: str) -> None:
         assert_equal([gradient[i] for gradient in of_each.values()], list(expected[i]))
     for gradient, parts in zip(of_sum.values(), zip(*expected, strict=True), strict=True):
         torch.testing.assert_close(gradient, sum(parts), rtol=1e-12, atol=1e-12)
+
+
+def test_batched_gradients(variant: str) -> None:
+    """Of all outputs, and of one."""
+    cell, x = make_variant(variant), draw(B, T, I, gradient=True)
+    state = draw_state_of(cell, B, gradient=True)
+    y, final = cell(x, state)
+    outputs, inputs = [y, *final.values()], [x, *state.values(), *cell.parameters()]
+    grads = [draw(N, *output.shape) for output in outputs]
+    for count in (len(outputs), 1):
+        batched = torch.autograd.grad(
+            outputs[:count], inputs, grads[:count], is_grads_batched=True, retain_graph=True
+        )
+        for i in range(N):
+            given = [grad[i] for grad in grads[:count]]
+            one = torch.autograd.grad(outputs[:count], inputs, given, retain_graph=True)
+            assert_equal([gradient[i] for gradient in batched], list(one))
+
+
+def test_a_vectorized_jacobian() -> None:
+    cell, x = make_variant("stpnr"), draw(B, T, I, gradient=True)
+
+    def jacobian(vectorize: bool) -> Any:
+        def run(x: Tensor) -> Tensor:
+            return torch.sin(cell(x)[0][:, -1])
+
+        return torch.autograd.functional.jacobian(run, x, vectorize=vectorize, create_graph=True)
+
+    torch.testing.assert_close(jacobian(True), jacobian(False), rtol=1e-12, atol=1e-12)
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        jacobian(True).sum().backward()
+    assert torch.autograd.gradcheck(lambda x: cell(x)[0], x, check_batched_grad=True)
 
 
 UNKNOWN: dict[str, Callable[[Cell, Tensor], object]] = {

@@ -396,3 +396,25 @@ if hasattr(torch.library, "register_vmap"):  # since PyTorch 2.5
     torch.library.register_vmap("stpn_swift::sequence", _as_one_batch, lib=_library)
     torch.library.register_vmap("stpn_swift::forward", _one_by_one(_forward), lib=_library)
     torch.library.register_vmap("stpn_swift::backward", _one_by_one(_backward, _new_gradients), lib=_library)
+
+
+# What torch.autograd.grad does with them for is_grads_batched=True, which has a vmap of its own, older than
+# that of torch.func: it wraps the gradients that come in, and nothing else.
+
+
+def _of_batched_grads(*call: Any) -> list[Tensor]:
+    tape, link, grad_y, grad_final, *others = call
+    level = torch._C._vmapmode_increment_nesting() - 1
+    torch._C._vmapmode_decrement_nesting()
+
+    # With the axis of the batch first, which is of size 1 in one that has none.
+    grads = [
+        grad if grad is None else torch._remove_batch_dim(grad, level, 1, 0) for grad in (grad_y, *grad_final)
+    ]
+    N = max(len(grad) for grad in _present(grads))
+    columns = [[None] * N if grad is None else grad.expand(N, *grad.shape[1:]).unbind() for grad in grads]
+    calls = [_backward(tape, link, of_y, of_final, *others) for of_y, *of_final in zip(*columns, strict=True)]
+    return [torch._add_batch_dim(torch.stack(results), 0, level) for results in zip(*calls, strict=True)]
+
+
+_library.impl("backward", _of_batched_grads, "Batched")
