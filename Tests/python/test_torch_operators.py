@@ -267,6 +267,20 @@ def test_a_vectorized_jacobian() -> None:
     assert torch.autograd.gradcheck(lambda x: cell(x)[0], x, check_batched_grad=True)
 
 
+def test_a_compiled_gradient() -> None:
+    """Whose own derivative the compiler asks for, as the parameters need one: refused only where it is run."""
+    torch._dynamo.reset()
+    cell, x = make_variant("stpnr"), draw(B, T, I)
+
+    def gradient(x: Tensor) -> Any:
+        return grad(lambda x: cell(x)[0].pow(2).sum())(x)
+
+    compiled = torch.compile(gradient, fullgraph=True, backend="aot_eager")(x)
+    assert torch.equal(compiled, gradient(x))
+    with pytest.raises(RuntimeError, match='no second derivatives .* a cell with backend="torch" has them'):
+        compiled.sum().backward()
+
+
 UNKNOWN: dict[str, Callable[[Cell, Tensor], object]] = {
     "second": lambda cell, x: grad(lambda x: grad(lambda x: cell(x)[0].sum())(x).sum())(x),
     "Hessian": lambda cell, x: torch.func.hessian(lambda x: cell(x)[0].sum())(x),

@@ -3,7 +3,9 @@
 `stpn_swift::sequence` is the one that modules call. Where its result needs a gradient, autograd makes of it
 `stpn_swift::forward`, which also returns a link and a tape, and `stpn_swift::backward`, to which these are
 all there is of that call. The tape is what the kernel wrote; the link has no elements, and depends for
-autograd on all that the gradients depend on. The operators are functional: they return tensors that are new.
+autograd on all that the gradients depend on. `stpn_swift::refused`
+stands in compiled code for what nothing computes: it raises an error. The operators are functional: they
+return tensors that are new.
 
 A cell travels as the text of `describe`, so that a graph with operators in it may outlive the process. What
 the arguments are, in their order:
@@ -21,7 +23,7 @@ the arguments are, in their order:
 import json
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from numpy.typing import NDArray
@@ -43,10 +45,12 @@ _library: Any = torch.library.Library("stpn_swift", "FRAGMENT")  # type: ignore[
 _library.define("sequence" + _CALL)
 _library.define("forward" + _CALL)
 _library.define("backward" + _BACKWARD)
+_library.define("refused(Tensor like, SymInt[] shape) -> Tensor")
 
 _sequence = torch.ops.stpn_swift.sequence.default
 _forward = torch.ops.stpn_swift.forward.default
 _backward = torch.ops.stpn_swift.backward.default
+_refused = torch.ops.stpn_swift.refused.default
 
 
 def describe(config: dict[str, Any], dtype: torch.dtype) -> str:
@@ -236,7 +240,7 @@ _library.impl("backward", _run_back, "CPU")
 # called below autograd goes to the next.
 
 
-def _refuse(ctx: Any, *_: Any) -> None:
+def _refuse(ctx: Any, *_: Any) -> NoReturn:
     raise RuntimeError(
         "stpn_swift: the kernel has no second derivatives and none in forward mode; a cell with "
         'backend="torch" has them'
@@ -282,9 +286,16 @@ class _Once(torch.autograd.function._SingleLevelFunction):
 
     @staticmethod
     def forward(ctx: Any, results: list[Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.shapes = [tensor.shape for tensor in inputs]
         return tuple(results)
 
-    backward = jvp = staticmethod(_refuse)
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.compiler.is_compiling():  # which wants code for it, whether it will be run or not
+            return None, *(_refused(grads[0], shape) for shape in ctx.shapes)
+        _refuse(ctx)
+
+    jvp = staticmethod(_refuse)
 
 
 def _differentiable(*call: Any) -> list[Tensor]:
@@ -337,6 +348,8 @@ def _apply(function: Any, *arguments: Any) -> tuple[Any, ...]:
         return cast(tuple[Any, ...], function.apply(*arguments))
 
 
+torch.library.register_fake("stpn_swift::refused", lambda like, shape: like.new_empty(shape), lib=_library)
+_library.impl("refused", _refuse, "CPU")
 _library.impl("sequence", _differentiable, "Autograd")
 _library.impl("forward", _once(_forward), "Autograd")
 _library.impl("backward", _once(_backward), "Autograd")
