@@ -246,14 +246,23 @@ def test_what_is_refused(config: Config, message: str) -> None:
 
 
 def test_what_is_no_configuration() -> None:
-    with pytest.raises(ValueError, match="config: expected JSON, got text that is none"):
-        stpn_swift.from_published_config("{")
+    with pytest.raises(
+        ValueError, match=r"config: expected JSON or a pathlib\.Path, got text that is no JSON"
+    ):
+        stpn_swift.from_published_config("stpnr.json")
     with pytest.raises(TypeError, match="config: expected a dict, JSON or a path, got list"):
         stpn_swift.from_published_config("[]")
     with pytest.raises(ValueError, match="input_size: expected an integer of 1 or more, got 0"):
         stpn_swift.from_published_config(stpn(), input_size=0)
     with pytest.raises(ValueError, match='variant: expected "published" or "paper", got \'other\''):
         stpn_swift.from_published_config(stpn(), variant="other")  # type: ignore[arg-type]
+
+
+def test_json_that_an_editor_marks_as_utf_8(tmp_path: Path) -> None:
+    path, expected = tmp_path / "marked.json", stpn_swift.from_published_config(stpn())
+    path.write_text(json.dumps(stpn()), encoding="utf-8-sig")
+    assert stpn_swift.from_published_config(path) == expected
+    assert stpn_swift.from_published_config(path.read_text(encoding="utf-8")) == expected
 
 
 def test_the_variants() -> None:

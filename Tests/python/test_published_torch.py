@@ -131,8 +131,14 @@ def test_a_bias_without_effect_is_reported() -> None:
 
 
 def test_the_input_size_is_that_of_the_checkpoint(name: str) -> None:
-    config = NETWORKS[name] | {"data": {"dict_size": 5}}
-    assert load_published(state_dict(name), config).model.config["input_size"] == 37
+    with pytest.raises(ValueError, match=r"data\.dict_size: expected 37, .* the checkpoint, got 5"):
+        load_published(state_dict(name), NETWORKS[name] | {"data": {"dict_size": 5}})
+
+
+def test_a_configuration_that_states_no_input_size() -> None:
+    entries = published_names(stpn_swift.torch.STPNR(5, 6), "rnn.", {"hidden2tag": 5})
+    config = stpn(hidden_size=6) | {"data": {}}
+    assert load_published(entries, config, variant="paper").model.config["input_size"] == 5
 
 
 def published_names(cell: Any, prefix: str, heads: dict[str, int]) -> dict[str, Any]:
@@ -243,6 +249,8 @@ def test_nothing_else_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.write_bytes(content)
         with pytest.raises(ValueError, match="checkpoint: expected a state_dict in a file"):
             load_published(path, NETWORKS["stpnr"])
+    with pytest.raises(TypeError, match="checkpoint: expected a path or a state_dict, got NoneType"):
+        load_published(None, NETWORKS["stpnr"])
     for value, message in (([], "a state_dict, got list"), ({"a": 1}, "by name, got 'a': int")):
         torch.save(value, path)
         with pytest.raises(ValueError, match=message):

@@ -268,7 +268,7 @@ def test_a_vectorized_jacobian() -> None:
 
 
 def test_a_compiled_gradient() -> None:
-    """Whose own derivative the compiler asks for, as the parameters need one: refused only where it is run."""
+    """Whose own derivative the compiler asks for, as parameters need one: refused only where it is run."""
     torch._dynamo.reset()
     cell, x = make_variant("stpnr"), draw(B, T, I)
 
@@ -277,7 +277,7 @@ def test_a_compiled_gradient() -> None:
 
     compiled = torch.compile(gradient, fullgraph=True, backend="aot_eager")(x)
     assert torch.equal(compiled, gradient(x))
-    with pytest.raises(RuntimeError, match='no second derivatives .* a cell with backend="torch" has them'):
+    with pytest.raises(RuntimeError, match="no second derivatives"):
         compiled.sum().backward()
 
 

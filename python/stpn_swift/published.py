@@ -92,7 +92,7 @@ def from_published_config(
         raise ValueError(f'variant: expected "published" or "paper", got {variant!r}')
     if input_size is not None and (type(input_size) is not int or input_size < 1):
         raise ValueError(f"input_size: expected an integer of 1 or more, got {input_size!r}")
-    file = _Section(_entries(config), "")
+    file = _Section(read_entries(config), "")
     if file.has("model"):
         read = _read_retrieval
     elif file.has("command"):
@@ -105,14 +105,17 @@ def from_published_config(
     return PublishedModel(variant=variant, ignored=tuple(file.without_effect()), **model)
 
 
-def _entries(config: object) -> Mapping[str, Any]:
+def read_entries(config: object) -> Mapping[str, Any]:
+    """Of a configuration in any form that `from_published_config` takes."""
     if isinstance(config, os.PathLike):
         config = Path(config).read_text(encoding="utf-8")
     if isinstance(config, str):
         try:
-            config = json.loads(config)
+            config = json.loads(config.removeprefix("\ufeff"))  # of an editor that marks UTF-8
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"config: expected JSON, got text that is none: {error}") from None
+            raise ValueError(
+                f"config: expected JSON or a pathlib.Path, got text that is no JSON: {error}"
+            ) from None
     if not isinstance(config, Mapping):
         raise TypeError(f"config: expected a dict, JSON or a path, got {type(config).__name__}")
     return config

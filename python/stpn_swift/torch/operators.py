@@ -3,9 +3,8 @@
 `stpn_swift::sequence` is the one that modules call. Where its result needs a gradient, autograd makes of it
 `stpn_swift::forward`, which also returns a link and a tape, and `stpn_swift::backward`, to which these are
 all there is of that call. The tape is what the kernel wrote; the link has no elements, and depends for
-autograd on all that the gradients depend on. `stpn_swift::refused`
-stands in compiled code for what nothing computes: it raises an error. The operators are functional: they
-return tensors that are new.
+autograd on all that the gradients depend on. `stpn_swift::refused` stands in compiled code for derivatives
+that nothing computes, and raises an error. The operators are functional: they return tensors that are new.
 
 A cell travels as the text of `describe`, so that a graph with operators in it may outlive the process. What
 the arguments are, in their order:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
-from ..published import PublishedModel, Variant, from_published_config
+from ..published import PublishedModel, Variant, from_published_config, read_entries
 from .cells import cell_from_config
 from .module import Cell
 from .squashed import SquashedCell as SquashedCell  # for those who look for it here
@@ -118,7 +118,7 @@ def load_published(
         The path of a file, or the state_dict in it. Nothing is unpickled but tensors.
     config
         Its configuration, as for `stpn_swift.from_published_config`; None for the stand-alone demo, which has
-        none. The input size is that of the checkpoint.
+        none. The input size is that of the checkpoint; where the configuration has one, the same.
     variant
         "published" for what the network did in its experiments, "paper" for the equations of the paper.
 
@@ -129,6 +129,8 @@ def load_published(
 
     Raises
     ------
+    TypeError
+        `checkpoint` or `config` is of a type that is not taken.
     ValueError
         The file is no checkpoint, or entries are missing, unexpected or of another shape than the
         configuration's network has, or the configuration is refused.
@@ -169,6 +171,8 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> Tensors:
 
 def _read(checkpoint: str | os.PathLike[str] | Mapping[str, Tensor]) -> Tensors:
     entries: object = checkpoint
+    if not isinstance(checkpoint, (str, os.PathLike, Mapping)):
+        raise TypeError(f"checkpoint: expected a path or a state_dict, got {type(checkpoint).__name__}")
     if not isinstance(checkpoint, Mapping):
         file = io.BytesIO(Path(checkpoint).read_bytes())
         try:
@@ -195,9 +199,15 @@ def _read(checkpoint: str | os.PathLike[str] | Mapping[str, Tensor]) -> Tensors:
 def _describe(config: Any, variant: Variant, tensors: Tensors, prefix: str) -> PublishedModel:
     """The network of a configuration, or the demo's, in the sizes of the cell's tensors."""
     if config is not None:
-        model = from_published_config(config, variant=variant)
+        entries = read_entries(config)
+        model = from_published_config(entries, variant=variant)
         input_size = _input_size(model.config, tensors)
-        return from_published_config(config, input_size=input_size, variant=variant)
+        stated = _stated_size(entries)
+        if stated is not None and input_size not in (None, stated):
+            raise ValueError(
+                f"data.dict_size: expected {input_size}, the input size of the checkpoint, got {stated}"
+            )
+        return from_published_config(entries, input_size=input_size, variant=variant)
     if prefix or "weight" not in tensors or tensors["weight"].ndim != 2:
         raise ValueError("config: expected one, got None, which is for the stand-alone demo alone")
     cell = {"cell": "stpn", "recurrent": True, "hidden_size": len(tensors["weight"])}
@@ -205,6 +215,14 @@ def _describe(config: Any, variant: Variant, tensors: Tensors, prefix: str) -> P
     if input_size is None:
         raise ValueError(f"checkpoint: expected weight (H, I+H), got {tuple(tensors['weight'].shape)}")
     return PublishedModel(variant, "demo", {**cell, "input_size": input_size})
+
+
+def _stated_size(entries: Mapping[str, Any]) -> int | None:
+    """That which a configuration of retrieval has, or None."""
+    if entries.get("model") is None:
+        return None
+    size: int | None = (entries.get("data") or {}).get("dict_size")
+    return size
 
 
 def _input_size(config: Mapping[str, Any], tensors: Tensors) -> int | None:
