@@ -155,6 +155,17 @@ def test_the_plain_form_has_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(lambda x: cell(x)[0], x)
 
 
+@pytest.mark.parametrize("backend", ["kernel", "torch"])
+@pytest.mark.parametrize(("batch", "time"), [(B, 0), (0, T), (0, 0)])
+def test_gradients_of_nothing_are_zeros(backend: Backend, batch: int, time: int) -> None:
+    cell, x = make_variant("stpnr", backend=backend), draw(batch, time, I, gradient=True)
+    y, _, energy = cell(x, energy=True)
+    assert y.shape == energy.shape == (batch, time, H) and not energy.requires_grad
+    inputs = [x, *cell.parameters()]
+    for gradient, of in zip(torch.autograd.grad(y.sum(), inputs), inputs, strict=True):
+        assert gradient.shape == of.shape and not gradient.any()
+
+
 def test_auto_computes_on_any_device_and_in_any_dtype() -> None:
     cell = STPNR(I, H, device="meta", dtype=torch.bfloat16)
     assert {(p.device.type, p.dtype) for p in cell.parameters()} == {("meta", torch.bfloat16)}

@@ -100,9 +100,13 @@ def sequence(
             energies.append(used)
 
     def stacked(steps: list[Tensor]) -> Tensor:
-        return torch.stack(steps, 1) if steps else x.new_zeros(B, 0, config["hidden_size"])
+        if steps:
+            return torch.stack(steps, 1)
+        # Nothing, which has gradients of 0 all the same.
+        inputs = (x, *params.values(), *state.values())
+        return torch.stack([tensor.sum() for tensor in inputs]).sum().expand(B, 0, config["hidden_size"])
 
-    return stacked(outputs), state, stacked(energies) if energy else None
+    return stacked(outputs), state, stacked(energies).detach() if energy else None
 
 
 def _state_shapes(config: Config) -> dict[str, tuple[int, ...]]:
