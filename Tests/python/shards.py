@@ -14,13 +14,14 @@ from typing import Any
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 
-import jax
+import jax as jax_
 import jax.numpy as jnp
 import numpy as np
 import stpn_swift.jax
-from jax.sharding import PartitionSpec as P
 from stpn_swift.jax import ffi
 
+jax: Any = jax_  # which has no types for much of what is called here
+P = jax.sharding.PartitionSpec
 jax.config.update("jax_enable_x64", True)
 B, T, I, H = 4, 5, 3, 2  # noqa: E741
 MESH = jax.sharding.Mesh(np.array(jax.devices()).reshape(2, 2), ("batch", "seed"))
@@ -28,7 +29,8 @@ EVERYWHERE, BATCH, SEED = P(), P("batch"), P("seed")
 
 
 def draw_cell(key: Any) -> Any:
-    return stpn_swift.jax.STPNR(I, H, key=key, backend=sys.argv[1])
+    backend: Any = sys.argv[1]
+    return stpn_swift.jax.STPNR(I, H, key=key, backend=backend)
 
 
 def loss(cell: Any, x: Any, state: Any = None, resets: Any = None) -> Any:

@@ -102,9 +102,17 @@ def test_second_derivatives_are_refused() -> None:
         autograd.hessian(lambda x: loss(cell, cell.params, x))(x)
 
 
+def test_forward_mode_is_refused() -> None:
+    cell, x = make("stpnr", I, H), np.zeros((B, T, I))
+    with pytest.raises(TypeError, match=r"forward-mode derivatives \(make_jvp\).*stpn_swift\.jax"):
+        autograd.make_jvp(lambda x: sequence(cell, cell.params, x)[0])(x)(x)
+
+
 def test_errors() -> None:
     cell = make("stpnr", I, H)
     x = np.zeros((B, T, I))
+    with pytest.raises(TypeError, match="params: expected a dict of arrays, got list"):
+        sequence(cell, [x], x)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"params: expected the entries .*, got \('weight',\)"):
         sequence(cell, {"weight": cell.params["weight"]}, x)
     with pytest.raises(ValueError, match=r"state: expected the entries .*, got \('h',\)"):

@@ -78,7 +78,7 @@ SQUASHED = ["stpnf", "stpnf_scalar", "hebbff"]
 
 @pytest.mark.parametrize("name", SQUASHED)
 def test_a_squashed_cell_takes_what_a_cell_does(name: str) -> None:
-    cell = load_published(state_dict(name), NETWORKS[name]).cell
+    cell: Any = load_published(state_dict(name), NETWORKS[name]).cell
     x, lengths = torch.randn(3, 6, 37, dtype=torch.float64), torch.tensor([2, 6, 3])
     resets = torch.rand(3, 6) < 0.3
     y, final, energy = cell(x, cell.initial_state(3), resets, energy=True, lengths=lengths)
@@ -101,7 +101,8 @@ def test_a_squashed_cell_takes_what_a_cell_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", SQUASHED)
 def test_copies_of_a_squashed_cell(name: str) -> None:
-    cell, x = load_published(state_dict(name), NETWORKS[name]).cell, torch.ones(1, 3, 37, dtype=torch.float64)
+    cell: Any = load_published(state_dict(name), NETWORKS[name]).cell
+    x = torch.ones(1, 3, 37, dtype=torch.float64)
     again = stpn_swift.torch.cell_from_config(cell.config, dtype=torch.float64)
     again.load_state_dict(cell.state_dict())
     for same in (again, copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
@@ -115,7 +116,7 @@ def test_copies_of_a_squashed_cell(name: str) -> None:
 
 
 def test_sequences_of_a_network() -> None:
-    network = load_published(state_dict("stpnf"), NETWORKS["stpnf"])
+    network: Any = load_published(state_dict("stpnf"), NETWORKS["stpnf"])
     x, resets = torch.randn(2, 5, 37, dtype=torch.float64), torch.rand(2, 5) < 0.5
     lengths = torch.tensor([3, 5])
     y, final, energy = network.cell(x, resets=resets, lengths=lengths, energy=True)
@@ -250,7 +251,7 @@ def test_nothing_else_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(ValueError, match="checkpoint: expected a state_dict in a file"):
             load_published(path, NETWORKS["stpnr"])
     with pytest.raises(TypeError, match="checkpoint: expected a path or a state_dict, got NoneType"):
-        load_published(None, NETWORKS["stpnr"])
+        load_published(None, NETWORKS["stpnr"])  # type: ignore[arg-type]
     for value, message in (([], "a state_dict, got list"), ({"a": 1}, "by name, got 'a': int")):
         torch.save(value, path)
         with pytest.raises(ValueError, match=message):

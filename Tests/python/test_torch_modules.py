@@ -1,9 +1,11 @@
 """What the modules of stpn_swift.torch take beside a batch of whole sequences, and their backends."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import stpn_swift
 import variants
 
 pytest.importorskip("torch")
@@ -248,6 +250,8 @@ def test_a_state_dict_has_a_version() -> None:
     torch.nn.ModuleDict({"cell": other}).load_state_dict(saved)
     for one, same in zip(cell.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, same)
+    saved._metadata["cell"]["version"] = None
+    assert not model.load_state_dict(saved).missing_keys
     saved._metadata["cell"]["version"] = 2
     with pytest.raises(RuntimeError, match="cell: expected version 1 or less of Modulated, got 2"):
         model.load_state_dict(saved)
@@ -398,6 +402,25 @@ def test_bad_steps_are_refused(
     assert not any(tensor.any() for tensor in state.values())  # nothing was written
 
 
+@pytest.mark.parametrize("name", ["STPN", "STPNR", "STPNF", "HebbFF", "FastWeights", "Modulated"])
+def test_signatures_have_every_option(name: str) -> None:
+    numpy_class, module = getattr(stpn_swift, name), getattr(stpn_swift.torch, name)
+    described = inspect.signature(module).parameters
+    options = numpy_class.OPTIONS.keys() - numpy_class.FIXED.keys()
+    assert described.keys() >= options | {
+        "input_size",
+        "hidden_size",
+        "batch_first",
+        "backend",
+        "device",
+        "dtype",
+    }
+    for option in options:
+        assert described[option].default == numpy_class.OPTIONS[option]
+    cell = torch.nn.utils.skip_init(module, 3, 4)  # type: ignore[no-untyped-call]
+    assert cell.config == module(3, 4).config and not any(p.is_meta for p in cell.parameters())
+
+
 OVERLAPS: list[tuple[str, Callable[[Cell, Tensor, dict[str, Tensor]], object]]] = [
     ("energy", lambda cell, x, state: cell.step(x, state, out := draw(B, H), out)),
     (r"state\W+h", lambda cell, x, state: cell.step(x, state, state["h"])),
@@ -431,7 +454,7 @@ def test_steps_on_parts_of_a_tensor() -> None:
     """What only lies beside another in the same memory overlaps nothing."""
     cell, x_t = make_variant("stpnr", backend="torch"), draw(B, I)
     expected, memory = cell.initial_state(B), torch.zeros(B * H * (3 + I + H)).double()
-    out, used, h, F = memory.split([B * H, B * H, B * H, B * H * (I + H)])
+    out, used, h, F = torch.split(memory, [B * H, B * H, B * H, B * H * (I + H)])
     state = {"h": h.view(B, H), "F": F.view(B, H, -1)}
     with torch.no_grad():
         y = cell.step(x_t, state, out.view(B, H), used.view(B, H))

@@ -81,6 +81,21 @@ def test_the_operators_are_what_torch_expects(variant: str, called: str) -> None
         torch.library.opcheck(ops.backward.default, back)
 
 
+def test_calls_that_the_operators_refuse() -> None:
+    cell, ops, x = make_variant("stpnr"), torch.ops.stpn_swift, draw(B, T, I)
+    described, params = (
+        operators.describe(cell.config, torch.float64),
+        [p.detach() for p in cell.parameters()],
+    )
+    elsewhere = [tensor.to("meta") for tensor in params]
+    for operator in (ops.sequence, ops.forward):
+        with pytest.raises(ValueError, match="x: expected the device of all tensors, meta, got cpu"):
+            operator(x, elsewhere, [], None, described, False, 0, None)
+    *_, link, tape = ops.forward(x, params, [], None, described, False, 0, None)
+    with pytest.raises(ValueError, match="wanted: expected 7 or fewer, got 9"):
+        ops.backward(tape, link, draw(B, T, H), [None, None], B, T, [True] * 9, described, 0, None)
+
+
 def test_a_tape_is_large_enough(variant: str, dtype: str) -> None:
     for sizes in ((1, 1), (I, H), (37, 11)):
         kernel = variants.make(variant, *sizes, dtype=dtype)._kernel
@@ -259,7 +274,8 @@ def test_a_vectorized_jacobian() -> None:
         def run(x: Tensor) -> Tensor:
             return torch.sin(cell(x)[0][:, -1])
 
-        return torch.autograd.functional.jacobian(run, x, vectorize=vectorize, create_graph=True)
+        functional: Any = torch.autograd.functional
+        return functional.jacobian(run, x, vectorize=vectorize, create_graph=True)
 
     torch.testing.assert_close(jacobian(True), jacobian(False), rtol=1e-12, atol=1e-12)
     with pytest.raises(RuntimeError, match="no second derivatives"):

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from autograd.extend import defvjp_argnums, primitive
+from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.tracer import isbox
 
 from .cell import Array, Cell, State
+from .entries import check_dict, check_entries
 from .passes import Passes
 
 
@@ -51,7 +52,8 @@ def sequence(
     Raises
     ------
     TypeError
-        As `Cell.forward` does; and where gradients are differentiated again, which they cannot be.
+        As `Cell.forward` does; and where gradients are differentiated again, or forward, which they cannot
+        be.
     ValueError
         As `Cell.forward` does.
     """
@@ -66,8 +68,8 @@ def sequence(
 
 
 def _in_order(name: str, arrays: Mapping[str, Array], expected: list[str]) -> list[Array]:
-    if {*arrays.keys()} != {*expected}:
-        raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*arrays.keys(),)}")
+    check_dict(name, arrays)
+    check_entries(name, arrays, expected)
     return [arrays[entry] for entry in expected]
 
 
@@ -109,4 +111,12 @@ def _vjp_of_forward(
     return vjp
 
 
+def _no_jvp(*_: Any) -> None:
+    raise TypeError(
+        "stpn_swift.autograd: a cell has no forward-mode derivatives (make_jvp). Use reverse mode (grad, "
+        'make_vjp, jacobian), or stpn_swift.jax with backend="scan", which has all derivatives'
+    )
+
+
 defvjp_argnums(_forward, _vjp_of_forward)
+defjvp_argnums(_forward, _no_jvp)

@@ -1,6 +1,6 @@
 """Cells as pytrees: parameters that are leaves, and options that are not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
@@ -14,6 +14,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from .. import _kernel, cells
 from .. import cell as numpy_cell
+from ..entries import check_dict, check_entries
 from . import equations, ffi, primitives
 from .kernel import Array, Call, Spec
 from .shards import vary_alike
@@ -234,13 +235,13 @@ def _backend(backend: str) -> Literal["ffi", "callback", "scan"]:
 
 def _spec_of(options: tuple[tuple[str, Any], ...], params: Inputs) -> Spec:
     """By the dtype of the first parameter; refuses what is no dict of the cell's parameters."""
-    _check_dict("params", params)
+    check_dict("params", params)
     entry, first = next(iter(params.items()), ("", np.float32(0)))
     dtype = _dtype_of(f"params['{entry}']", first)
     if dtype not in ("float32", "float64"):
         raise TypeError(f"params['{entry}']: expected float32 or float64, got {dtype}")
     spec = Spec(options, dtype)
-    _check_entries("params", params, [name for name, *_ in spec.kernel.parameters])
+    check_entries("params", params, [name for name, *_ in spec.kernel.parameters])
     return spec
 
 
@@ -299,21 +300,11 @@ def _check_precision(name: str, dtype: str) -> None:
 
 def _take_dict(name: str, arrays: Inputs, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> Arrays:
     """In the order of the shapes."""
-    _check_dict(name, arrays)
-    _check_entries(name, arrays, shapes)
+    check_dict(name, arrays)
+    check_entries(name, arrays, shapes)
     return {
         entry: _take(f"{name}['{entry}']", arrays[entry], shape, dtype) for entry, shape in shapes.items()
     }
-
-
-def _check_dict(name: str, arrays: Inputs) -> None:
-    if not isinstance(arrays, Mapping):
-        raise TypeError(f"{name}: expected a dict of arrays, got {type(arrays).__name__}")
-
-
-def _check_entries(name: str, arrays: Inputs, expected: Iterable[str]) -> None:
-    if arrays.keys() != {*expected}:
-        raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*arrays,)}")
 
 
 class CellOptions(TypedDict, total=False):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Unpack
 
 from .. import cell, cells
-from .module import Cell, ModuleOptions
+from .module import USUAL, Cell, ModuleOptions
+from .signatures import spelled_out
 from .squashed import SquashedCell
 
 
@@ -18,6 +19,7 @@ class STPN(Cell):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPN
 
+    @spelled_out({**cells.STPN.OPTIONS, **USUAL})
     def __init__(
         self,
         input_size: int,
@@ -34,6 +36,7 @@ class STPNR(STPN):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPNR
 
+    @spelled_out({**cells.STPNR.OPTIONS, **USUAL})
     def __init__(self, input_size: int, hidden_size: int, **options: Unpack[STPNOptions]) -> None:
         Cell.__init__(self, input_size, hidden_size, **options)  # `recurrent` is no option here
 
@@ -43,6 +46,7 @@ class STPNF(STPN):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.STPNF
 
+    @spelled_out({**cells.STPNF.OPTIONS, **USUAL})
     def __init__(self, input_size: int, hidden_size: int, **options: Unpack[STPNOptions]) -> None:
         Cell.__init__(self, input_size, hidden_size, **options)  # `recurrent` is no option here
 
@@ -57,6 +61,7 @@ class HebbFF(Cell):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.HebbFF
 
+    @spelled_out({**cells.HebbFF.OPTIONS, **USUAL})
     def __init__(self, input_size: int, hidden_size: int, **options: Unpack[HebbFFOptions]) -> None:
         super().__init__(input_size, hidden_size, **options)
 
@@ -71,6 +76,7 @@ class FastWeights(Cell):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.FastWeights
 
+    @spelled_out({**cells.FastWeights.OPTIONS, **USUAL})
     def __init__(self, input_size: int, hidden_size: int, **options: Unpack[FastWeightsOptions]) -> None:
         super().__init__(input_size, hidden_size, **options)
 
@@ -85,6 +91,7 @@ class Modulated(Cell):
 
     NUMPY: ClassVar[type[cell.Cell]] = cells.Modulated
 
+    @spelled_out({**cells.Modulated.OPTIONS, **USUAL})
     def __init__(self, input_size: int, hidden_size: int, **options: Unpack[ModulatedOptions]) -> None:
         super().__init__(input_size, hidden_size, **options)
 

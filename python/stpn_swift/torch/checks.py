@@ -1,9 +1,11 @@
 """What is said of arguments that a module does not take."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from ..entries import check_entries
 
 
 def check_tensor(name: str, tensor: object, device: torch.device, *dtypes: torch.dtype) -> None:
@@ -28,16 +30,6 @@ def refusal(name: str, tensor: object, device: torch.device, *dtypes: torch.dtyp
 def check_floating(name: str, dtype: object) -> None:
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"{name}: expected a floating dtype of torch, got {dtype}")
-
-
-def check_dict(name: str, tensors: object) -> None:
-    if not isinstance(tensors, dict):
-        raise TypeError(f"{name}: expected a dict of tensors, got {type(tensors).__name__}")
-
-
-def check_entries(name: str, tensors: Mapping[str, Tensor], expected: Collection[str]) -> None:
-    if set(tensors) != set(expected):
-        raise ValueError(f"{name}: expected the entries {(*expected,)}, got {(*tensors,)}")
 
 
 def check_state(

@@ -11,11 +11,10 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils.rnn import PackedSequence
 
 from .. import _kernel, cell
+from ..entries import check_dict, check_entries
 from . import operators, plain
 from .checks import (
     check_apart,
-    check_dict,
-    check_entries,
     check_floating,
     check_shape,
     check_state,
@@ -29,7 +28,7 @@ Inputs = TypeVar("Inputs", Tensor, PackedSequence)
 Backend = Literal["auto", "kernel", "torch"]
 _KERNEL_DTYPES = (torch.float32, torch.float64)
 _HALF_DTYPES = (torch.float16, torch.bfloat16)
-_USUAL = {"batch_first": True, "backend": "auto"}
+USUAL = {"batch_first": True, "backend": "auto", "device": None, "dtype": None}
 
 
 class ModuleOptions(TypedDict, total=False):
@@ -46,7 +45,8 @@ class Cell(nn.Module):
 
     B is the batch, T the time, I the input size and H the hidden size. Tensors are of the parameters' dtype
     and on their device; they may have any strides, but those that `step` writes to must be contiguous. Under
-    autocast, inputs and states of 16 bits are taken too, and the cell computes in float32.
+    autocast, inputs and states of 16 bits are taken too, and the cell computes in the parameters' dtype:
+    float32, unless they have been made of another.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Cell(nn.Module):
         self.threads = 0
         self.implementation: str | None = None
         self._config = numpy_cell.config
-        self._usual = {**numpy_cell.OPTIONS, **numpy_cell.FIXED, **_USUAL}
+        self._usual = {**numpy_cell.OPTIONS, **numpy_cell.FIXED, **USUAL}
         self._described = {dtype: operators.describe(self._config, dtype) for dtype in _KERNEL_DTYPES}
         self._rollouts = {dtype: Rollout(self._config, dtype) for dtype in _KERNEL_DTYPES}
         self._state_shapes = {name: shape for name, shape, *_ in self._kernel().states}
@@ -297,7 +297,7 @@ class Cell(nn.Module):
             written in place; or the backend is not for this dtype or device.
         """
         params = self._params()
-        check_dict("state", state)
+        check_dict("state", state, of="tensors")
         if torch.is_grad_enabled():
             entries = {f"state['{name}']": tensor for name, tensor in state.items()}
             _refuse_gradients({"x_t": x_t, "out": out, "energy": energy, **entries})
@@ -381,7 +381,7 @@ class Cell(nn.Module):
         like = _like(params)
         device, dtype = like.device, like.dtype
         if state is not None:
-            check_dict("state", state)
+            check_dict("state", state, of="tensors")
         if _autocasts(device.type):
             x = _cast(x, dtype)
             state = state and {name: _cast(tensor, dtype) for name, tensor in state.items()}
@@ -430,8 +430,8 @@ class Cell(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        version = local_metadata.get("version", self._version)
-        if version > self._version:
+        version = local_metadata.get("version")
+        if version is not None and version > self._version:
             error_msgs.append(
                 f"{prefix.removesuffix('.') or 'state dict'}: expected version {self._version} or less of "
                 f"{type(self).__name__}, got {version}: a later stpn_swift has saved it"

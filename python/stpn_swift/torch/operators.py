@@ -169,6 +169,8 @@ def _gradients(
     known = _described(cell)
     shapes = [(batch, time, known.input_size), *known.params.values()]
     shapes += [(batch, *shape) for shape in known.states.values()]
+    if len(wanted) > len(shapes):
+        raise ValueError(f"wanted: expected {len(shapes)} or fewer, got {len(wanted)}")
     pairs = zip(wanted, shapes, strict=False)
     return [link.new_empty(shape) if want else None for want, shape in pairs]
 
@@ -181,8 +183,17 @@ def _new_gradients(*call: Any) -> list[Tensor]:
     return _present(_gradients(*call))
 
 
-torch.library.register_fake("stpn_swift::sequence", partial(_outputs, with_tape=False), lib=_library)
-torch.library.register_fake("stpn_swift::forward", partial(_outputs, with_tape=True), lib=_library)
+def _on_one_device(*call: Any, with_tape: bool) -> list[Tensor]:
+    """With a tensor on the device "meta" in it, PyTorch takes this for the results of any call."""
+    x, params, state, resets, *_ = call
+    for tensor in (*params, *state, *_present([resets])):
+        if tensor.device != x.device:
+            raise ValueError(f"x: expected the device of all tensors, {tensor.device}, got {x.device}")
+    return _outputs(*call, with_tape=with_tape)
+
+
+torch.library.register_fake("stpn_swift::sequence", partial(_on_one_device, with_tape=False), lib=_library)
+torch.library.register_fake("stpn_swift::forward", partial(_on_one_device, with_tape=True), lib=_library)
 torch.library.register_fake("stpn_swift::backward", _new_gradients, lib=_library)
 
 
