@@ -53,11 +53,10 @@ def check_apart(targets: dict[str, Tensor], others: dict[str, Tensor]) -> None:
     """Whether each target has memory of its own."""
     if torch.compiler.is_compiling():
         return  # tensors have no addresses yet
-    places = {name: _place(tensor) for name, tensor in (targets | others).items()}
-    for name in targets:
-        first, end = places[name]
-        for other, (other_first, other_end) in places.items():
-            if other != name and max(first, other_first) < min(end, other_end):
+    places = [(name, *_place(tensor)) for name, tensor in (targets | others).items()]
+    for i, (name, first, end) in enumerate(places[: len(targets)], 1):
+        for other, other_first, other_end in places[i:]:
+            if first < other_end and other_first < end:
                 raise ValueError(f"{name}: expected memory of its own, overlaps {other}")
 
 
@@ -70,6 +69,8 @@ def _place(tensor: Tensor) -> tuple[int, int]:
         first = 0
     if first == 0:
         return 0, 0
+    if tensor.is_contiguous():
+        return first, first + tensor.nbytes
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return first, first + (last + 1) * tensor.element_size()
 
