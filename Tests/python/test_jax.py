@@ -124,7 +124,6 @@ def check_golden(name: str, way: str, dtype: str) -> None:
             golden.assert_close(one, other, what)
 
 
-@pytest.mark.parametrize("way", ["callback"], indirect=True)
 def test_gradients_are_slopes(variant: str, way: str) -> None:
     numpy_cell = make(variant, I, H)
     data = draw(np.random.default_rng(0), numpy_cell, 2, 3)

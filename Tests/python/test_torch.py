@@ -49,7 +49,25 @@ def assert_equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None
 
 
 def test_gradcheck(variant: str, implementation: str) -> None:
-    cell = make_variant(variant)
+    check_gradients(make_variant(variant), implementation)
+
+
+BESIDE_THE_VARIANTS: dict[str, dict[str, Any]] = {
+    "fast weights relu": {"cell": "fast_weights", "activation": "relu"},
+    "fast weights identity": {"cell": "fast_weights", "activation": "identity", "inner_steps": 2},
+    "modul 0": {"cell": "modulated", "kind": "modul", "addpw": 0},
+    "modul 1": {"cell": "modulated", "kind": "modul", "addpw": 1},
+    "modul 3": {"cell": "modulated", "kind": "modul", "addpw": 3},
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_THE_VARIANTS)
+def test_gradcheck_of_other_options(name: str, implementation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(variants.CONFIGS, name, BESIDE_THE_VARIANTS[name])
+    check_gradients(make_variant(name), implementation)
+
+
+def check_gradients(cell: Cell, implementation: str) -> None:
     cell.implementation = implementation
     torch.manual_seed(0)
     names, params = zip(*cell.named_parameters(), strict=True)
