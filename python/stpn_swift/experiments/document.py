@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -49,18 +50,21 @@ def markdown(parts: Sequence[Part]) -> str:
 def _markdown(part: Part) -> str:
     match part:
         case Heading(text, level):
-            return f"{'#' * level} {text}\n"
+            return f"{'#' * level} {_literal(text)}\n"
         case Paragraph(text):
-            return f"{text}\n"
+            return f"{_literal(text)}\n"
         case Figure(path, caption):
-            return f"![{caption}]({path})\n\n{caption}\n"
+            return f"![{_literal(caption)}]({path})\n\n{_literal(caption)}\n"
         case Table(columns, rows):
             alignment = ["---", *["---:"] * (len(columns) - 1)]
-            lines = (
-                " | ".join(cell.replace("|", r"\|") for cell in cells)
-                for cells in (columns, alignment, *rows)
-            )
-            return "".join(f"| {line} |\n" for line in lines)
+            cells = [[_literal(cell) for cell in row] for row in (columns, *rows)]
+            return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], alignment, *cells[1:]))
+
+
+def _literal(text: str) -> str:
+    """Text, in which names of folders may have any character, as one line of Markdown that shows it."""
+    line = re.sub(r"[\\`*\[\]<>&|~$]", r"\\\g<0>", " ".join(text.splitlines()))
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", line)
 
 
 def html(title: str, parts: Sequence[Part]) -> str:

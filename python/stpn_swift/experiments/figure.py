@@ -20,8 +20,15 @@ from .retrieval_data import RetrievalTask
 WIDTH, HEIGHT = 7.0, 4.0
 LINE_HEIGHT = 0.23
 LABEL_WIDTH = 26
-LINES, MARKERS = ("-", "--", ":", "-."), "os^D"
-COLOURS = 10
+# Those of Okabe and Ito, which the colour-blind tell apart, but for yellow, which is faint on white, and two
+# of Tol's. Lines and markers tell groups apart in grey too.
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#999933"),
+)
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+MARKERS = "os^DvP*X<ph"
+MARKS = 10
 
 
 def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
@@ -36,9 +43,19 @@ def draw_accuracy(groups: Sequence[Group], path: Path) -> None:
     for place, one in enumerate(groups):
         accuracy = one.by_epoch("validation_accuracy")
         epochs = range(1, len(accuracy) + 1)
-        colour, line, _ = style(place)
+        colour, line, marker = style(place)
         centre = [100 * mean(values) for values in accuracy]
-        axes.plot(epochs, centre, color=colour, linestyle=line, label=_label(one.title))
+        every = max(1, len(accuracy) // MARKS)
+        axes.plot(
+            epochs,
+            centre,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=4,
+            markevery=(place * every // len(groups), every),  # beside those of the others
+            label=_label(one.title),
+        )
         least, most = ([100 * end(values) for values in accuracy] for end in (min, max))
         axes.fill_between(epochs, least, most, color=colour, alpha=0.2, linewidth=0)
     _draw_bounds(axes, groups)
@@ -74,7 +91,7 @@ def draw_energy_by_step(groups: Sequence[Group], path: Path) -> None:
             color=colour,
             linestyle=line,
             marker=marker,
-            markersize=3,
+            markersize=4,
             label=_label(one.title),
         )
     axes.set(xlabel="step of the sequence", ylabel="energy (a.u.)", yscale="log")
@@ -121,16 +138,13 @@ def draw_accuracy_by_pairs(groups: Sequence[Group], path: Path) -> None:
             color=colour,
             linestyle=line,
             marker=marker,
-            markersize=3,
+            markersize=4,
             capsize=3,
             label=_label(title),
         )
-    tasks = {one.settings.pairs: one.settings.task for one in groups}
-    for name, (meaning, line) in _BOUNDS.items():
-        bounds = [100 * getattr(tasks[pairs], name) for pairs in sorted(tasks)]
-        # A legend has error bars after lines: drawn as the others, bounds come last.
-        axes.errorbar(sorted(tasks), bounds, color="grey", linestyle=line, linewidth=1, label=_label(meaning))
-    axes.set(xlabel="pairs", ylabel="test accuracy (%)", xticks=sorted(tasks), ylim=(0, 102))
+    _draw_bounds_by_pairs(axes, [one.settings.task for one in groups])
+    ticks = sorted({one.settings.pairs for one in groups})
+    axes.set(xlabel="pairs", ylabel="test accuracy (%)", xticks=ticks, ylim=(0, 102))
     figure.legend(loc="outside right upper", frameon=False)
     _save(figure, path)
 
@@ -141,15 +155,22 @@ def draw_short_term(groups: Sequence[Group], path: Path) -> None:
     figure, panels = _axes(groups, columns=2)
     for axes, name in zip(panels, ("F", "|F|"), strict=True):
         for place, one in enumerate(groups):
-            for synapses, style in (("E→E", "-"), ("E→I", "--")):
+            colour, _, marker = style(place)
+            for part, (synapses, line) in enumerate((("E→E", "-"), ("E→I", "--"))):
                 steps = [*zip(*one.synapses(name, synapses), strict=True)]
                 centre, width = zip(*(mean_and_spread(values) for values in steps), strict=True)
+                series = 2 * place + part
+                beside = 0.5 * ((series + 0.5) / (2 * len(groups)) - 0.5)  # so that no bar hides another
                 axes.errorbar(
-                    range(1, len(steps) + 1),
+                    [step + beside for step in range(1, len(steps) + 1)],
                     centre,
                     yerr=width,
-                    color=f"C{place}",
-                    linestyle=style,
+                    color=colour,
+                    linestyle=line,
+                    linewidth=1,
+                    marker=marker,
+                    markersize=4,
+                    markerfacecolor=colour if part == 0 else "white",
                     capsize=2,
                     label=_label(f"{one.title}, {synapses}") if name == "F" else None,
                 )
@@ -191,10 +212,9 @@ def _axes(groups: Sequence[Group] = (), columns: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
-def style(place: int) -> tuple[str, str, str]:
-    """The colour, line and marker of a group: where the colours begin again, the others differ."""
-    turn = place // COLOURS % len(LINES)
-    return f"C{place % COLOURS}", LINES[turn], MARKERS[turn]
+def style(place: int) -> tuple[str, Any, str]:
+    """The colour, line and marker of a group: no two of 45 neighbours share two of them."""
+    return COLOURS[place % len(COLOURS)], LINES[place % len(LINES)], MARKERS[place % len(MARKERS)]
 
 
 def _label(title: str) -> str:
@@ -210,6 +230,25 @@ def _label_log(axis: Any) -> None:
 
 
 _BOUNDS = {"digits_known": ("the digits known, but not which", "--"), "chance": ("chance", ":")}
+
+
+def _draw_bounds_by_pairs(axes: Any, tasks: Sequence[RetrievalTask]) -> None:
+    """Those of each number of digits by the number of pairs."""
+    all_digits = sorted({task.digits for task in tasks})
+    for digits in all_digits:
+        of = f", {digits} digits" if len(all_digits) > 1 else ""
+        of_pairs = {task.pairs: task for task in tasks if task.digits == digits}
+        for name, (meaning, line) in _BOUNDS.items():
+            bounds = [100 * getattr(of_pairs[pairs], name) for pairs in sorted(of_pairs)]
+            # A legend has error bars after lines: drawn as the others, bounds come last.
+            axes.errorbar(
+                sorted(of_pairs),
+                bounds,
+                color="grey",
+                linestyle=line,
+                linewidth=1,
+                label=_label(meaning + of),
+            )
 
 
 def _draw_bounds(axes: Any, groups: Sequence[Group]) -> None:
