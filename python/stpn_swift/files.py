@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -42,5 +43,28 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomically`, as JSON that people can read too."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+    """`write_atomically`, as JSON that people can read too; it has no NaN and no infinity."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds, whose numbers are finite.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value

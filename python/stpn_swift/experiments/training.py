@@ -125,7 +125,7 @@ class Trainer:
         Raises
         ------
         ExperimentError
-            The loss is not finite: the training has diverged.
+            The loss, a parameter or the energy is not finite: the training has diverged.
         """
         progress = self.progress
         started = time.perf_counter() - progress.seconds
@@ -137,12 +137,11 @@ class Trainer:
                 progress.seconds = time.perf_counter() - started
                 return False
 
-        if not math.isfinite(progress.loss_sum):
-            raise ExperimentError(
-                f"the training diverged: the loss of epoch {progress.epoch + 1} is "
-                f"{progress.loss_sum / self.batches}; a smaller --lr may help"
-            )
+        epoch = f"epoch {progress.epoch + 1}"
+        check_finite(progress.loss_sum / self.batches, f"the loss of {epoch}")
+        check_finite(float(np.abs(self.network.vector).max()), f"the largest parameter after {epoch}")
         evaluation = evaluate(self.network, self.validation)
+        check_finite(evaluation.energy, f"the energy after {epoch}")
         metrics = EpochMetrics(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / self.batches,
@@ -180,6 +179,12 @@ class Trainer:
         """All arrays of its state, live: the parameters by name, and those of the optimiser."""
         adam = {f"adam.{name}": array for name, array in self.optimizer.state().items()}
         return {**self.network.parameters, **adam}
+
+
+def check_finite(value: float, what: str) -> None:
+    """Refuses, with ExperimentError, what is infinite or NaN in a training that has diverged."""
+    if not math.isfinite(value):
+        raise ExperimentError(f"the training diverged: {what} is {value}; a smaller --lr may help")
 
 
 class Evaluation(NamedTuple):
