@@ -119,7 +119,11 @@ def test_the_study_has_settings_of_its_own() -> None:
     assert (settings.hidden_size, settings.epochs, settings.train_sequences) == (50, 150, 10_000)
     assert settings_of("--dale", "rows", "--hidden-size", "100").hidden_size == 100
     Path("settings.json").write_text(json.dumps({"epochs": 7}))
-    assert settings_of("--config", "settings.json", "--dale", "rows").hidden_size == 11
+    settings = settings_of("--config", "settings.json", "--dale", "rows")
+    assert (settings.hidden_size, settings.epochs, settings.train_sequences) == (50, 7, 10_000)
+    Path("settings.json").write_text(json.dumps({"dale": "columns", "train_sequences": 3000}))
+    settings = settings_of("--config", "settings.json", "--epochs", "3")
+    assert (settings.hidden_size, settings.epochs, settings.train_sequences) == (50, 3, 3000)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +164,12 @@ def test_a_study_and_its_report(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert cli.main(["report", "runs"]) == 1
     assert "synapses.safetensors is damaged" in capsys.readouterr().err
+
+    path = Path("runs/rows/stpnr/seed-1/result.json")
+    result = json.loads(path.read_text())
+    for without, name in ((result["synapses"], "F"), (result, "synapses")):
+        del without[name]
+        path.write_text(json.dumps(result))
+        assert cli.main(["report", "runs/columns", "runs/rows"]) == 1
+        err = capsys.readouterr().err
+        assert f"{path}" in err and name in err and "Traceback" not in err

@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from small_run import BATCHES, EPOCHS, OPTIONS, SETTINGS
 from stpn_swift import STPNR, checkpoint, files, show_config
 from stpn_swift.experiments import cli
+from stpn_swift.experiments import run as run_module
+from stpn_swift.experiments.adam import Adam
+from stpn_swift.experiments.interrupts import Interrupts
 from stpn_swift.experiments.network import KernelClassifier
 from stpn_swift.experiments.run import evaluate_run
 from stpn_swift.experiments.run_folder import FORMAT, RunFolder
 from stpn_swift.experiments.settings import RetrievalSettings
-from stpn_swift.experiments.training import Progress
+from stpn_swift.experiments.training import Evaluation, Progress
 
 Array = NDArray[Any]
 KILLS = Path(__file__).with_name("kills.py")
@@ -78,7 +81,7 @@ def test_what_computes_a_run_is_in_its_configuration() -> None:
     assert run("--output", "ours") == 0
     torch = pytest.importorskip("torch")
     assert run("--backend", "torch", "--output", "theirs") == 0
-    ours, theirs = (RunFolder(Path(name)).read_versions() for name in ("ours", "theirs"))
+    (ours,), (theirs,) = (RunFolder(Path(name)).read_versions() for name in ("ours", "theirs"))
     kernel = show_config("dicts")["implementation"]
     assert ours.pop("kernel") == kernel and theirs.pop("torch") == torch.__version__
     assert ours == theirs and ours["numpy"] == np.__version__
@@ -192,7 +195,10 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
     assert (progress.epoch, progress.batch) == (1, 0)
 
 
-def test_a_signal_from_outside() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_from_outside(number: signal.Signals) -> None:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("these tests run under nohup, and what they start does")
     process = subprocess.Popen(
         [*TRAIN, *OPTIONS, "--epochs", "1000000", "--output", "run"],
         stdout=subprocess.DEVNULL,
@@ -206,13 +212,32 @@ def test_a_signal_from_outside() -> None:
         ):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130
     assert "interrupted in epoch" in err
     assert progress_of("run").epoch >= 1
+
+
+def test_what_comes_twice_where_one_is_meant_asks_once() -> None:
+    with Interrupts() as interrupts:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_nohup_holds() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupts.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_killed_between_checkpoint_and_metrics() -> None:
@@ -232,16 +257,35 @@ def test_a_run_is_not_overwritten_unasked(capsys: pytest.CaptureFixture[str]) ->
     assert "run holds a run already" in capsys.readouterr().err
     assert content("run") == before
 
-    mine = Path("run/notes.txt")
-    mine.write_text("mine")
+    for name in ("notes.txt", "log.txt", "tensorboard/events"):
+        Path("run", name).parent.mkdir(exist_ok=True)
+        Path("run", name).write_text("old")
+    figure = Path("run/figures/accuracy.svg").read_bytes()
     assert run("--output", "run", "--seed", "1", "--overwrite", "--epochs", "1") == 0
-    assert mine.read_text() == "mine"
+    after = content("run")
+    assert after.keys() == {*before, Path("run/notes.txt")}
+    assert after[Path("run/figures/accuracy.svg")] != figure
     assert json.loads(Path("run/config.json").read_text())["settings"]["seed"] == 1
     assert len(outcome("run")[1]) == 2
 
 
+def test_a_run_is_replaced_when_the_new_one_is_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("--output", "run") == 0
+    before = content("run")
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", fail)
+    assert run("--output", "run", "--seed", "1", "--overwrite") == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert content("run") == before and not Path("run/.new").exists()
+
+
 @pytest.mark.parametrize(
-    ("option", "theirs"), [(("--seed", "1"), "0"), (("--epochs", "4"), "3"), (("--lr", "0.5"), "0.01")]
+    ("option", "theirs"), [(("--seed", "1"), "0"), (("--epochs", "2"), "3"), (("--lr", "0.5"), "0.01")]
 )
 def test_resume_with_other_settings_names_the_setting(
     option: tuple[str, str], theirs: str, capsys: pytest.CaptureFixture[str]
@@ -258,6 +302,78 @@ def test_resume_needs_no_settings() -> None:
     expected = outcome("run")
     assert stpn("--resume", "--output", "run") == 0
     assert outcome("run") == expected
+
+
+def test_a_complete_run_says_its_results_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--output", "run") == 0
+    result = json.loads(Path("run/result.json").read_text())
+    files.write_json(Path("run/result.json"), {**result, "peak_memory_bytes": 12345})
+    before = content("run")
+    said = capsys.readouterr().out.splitlines()[EPOCHS:]
+    assert stpn("--resume", "--output", "run") == 0
+    assert capsys.readouterr().out.splitlines() == said and said[0].startswith("test accuracy")
+    assert content("run") == before
+
+
+@pytest.mark.parametrize("record", ["result.json", "metrics.csv"])
+def test_without_its_checkpoint_the_record_of_a_run_stays(
+    record: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--output", "run") == 0
+    Path("run/checkpoint.safetensors").unlink()
+    if record == "metrics.csv":
+        Path("run/result.json").unlink()
+    before = content("run")
+    assert stpn("--resume", "--output", "run") == 1
+    assert f"there is no checkpoint run/checkpoint.safetensors, but run/{record}" in capsys.readouterr().err
+    assert content("run") == before
+
+
+@pytest.mark.parametrize("how", ["finished", "interrupted", "killed between config and checkpoint"])
+def test_more_epochs_are_those_of_a_longer_run(how: str) -> None:
+    longer = ["--epochs", str(EPOCHS + 2)]
+    assert run("--output", "whole", *longer) == 0
+    if how == "interrupted":
+        assert interrupted("run", *OPTIONS, at=[BATCHES + 2]).returncode == 130
+    else:
+        assert run("--output", "run") == 0
+    if how.startswith("killed"):
+        Path("run/result.json").unlink()
+        shutil.copy("whole/config.json", "run")
+        longer = []
+    assert stpn("--resume", "--output", "run", *longer) == 0
+    assert outcome("run") == outcome("whole")
+    assert Path("run/config.json").read_bytes() == Path("whole/config.json").read_bytes()
+    assert stpn("--resume", "--output", "run", "--epochs", str(EPOCHS)) == 1
+
+
+def test_a_longer_run_has_no_result_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--output", "run") == 0
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", fail)
+    assert stpn("--resume", "--output", "run", "--epochs", str(EPOCHS + 1)) == 1
+    assert not Path("run/result.json").exists()
+
+
+def test_another_version_is_noted_and_recorded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert interrupted("run", *OPTIONS, at=[2]).returncode == 130
+    (before,) = RunFolder(Path("run")).read_versions()
+    kernel, other = before["kernel"], {**before, "kernel": "other"}
+    monkeypatch.setattr(run_module, "_versions", lambda backend: other)
+    for noted in (True, False):
+        assert stpn("--resume", "--output", "run", "--epochs", str(EPOCHS + 1)) == 0
+        err = capsys.readouterr().err
+        assert RunFolder(Path("run")).read_versions() == [before, other]
+        Path("run/result.json").unlink()
+        assert (f"run was trained by kernel {kernel}, and goes on by kernel other" in err) == noted
+    assert stpn("--resume", "--output", "run") == 0
+    assert cli.main(["report", "run"]) == 0
+    assert f"kernel {kernel} and other," in Path("report/report.md").read_text()
 
 
 def test_resume_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -286,6 +402,38 @@ def test_divergence_is_an_error_and_keeps_the_checkpoint(
     assert stpn(*OPTIONS, "--output", "run") == 1
     assert "diverged: the loss of epoch 2 is nan" in capsys.readouterr().err
     assert progress_of("run").epoch == 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_divergence_in_the_last_update_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--model", "hebbff", "--lr", "1e25", "--epochs", "1", "--train-sequences", "16"]
+    assert run("--output", "run", *few) == 1
+    assert "diverged: the energy after epoch 1 is nan" in capsys.readouterr().err
+    assert progress_of("run").epoch == 0 and not Path("run/result.json").exists()
+
+
+def test_divergence_of_a_parameter_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Adam.step
+
+    def step_too_far(adam: Adam, gradient: Array) -> None:
+        step(adam, gradient)
+        if adam.steps == BATCHES:
+            adam.parameters[-1] = np.inf  # of the readout, which has no energy
+
+    monkeypatch.setattr(Adam, "step", step_too_far)
+    assert run("--output", "run") == 1
+    assert "diverged: the largest parameter after epoch 1 is inf" in capsys.readouterr().err
+
+
+def test_a_result_is_of_numbers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "evaluate", lambda *_: Evaluation(0.5, (1.0, float("nan"))))
+    assert run("--output", "run") == 1
+    assert "diverged: the energy on the test set is nan" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(Path("nan.json"), float("nan"))
+    assert not Path("nan.json").exists() and not Path("run/result.json").exists()
 
 
 def test_metrics_for_tensorboard() -> None:

@@ -2,16 +2,19 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stpn_swift
 from small_run import OPTIONS, SETTINGS
 from stpn_swift import __main__
 from stpn_swift.experiments import cli
 from stpn_swift.experiments.models import MODEL_NAMES, MODELS
-from stpn_swift.experiments.settings import RetrievalSettings
+from stpn_swift.experiments.settings import RetrievalSettings, TrainingSettings
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +53,10 @@ def words(text: str) -> str:
         (["--batch", "200"], 1, "--train-sequences 100 is less than one batch (--batch 200)"),
         (["--test-sequences", "10"], 1, "--test-sequences 10 is less than one batch (--batch 16)"),
         (["--threads", "0"], 1, "--threads: "),
-        (["--pairs", "0"], 1, "--pairs must be 1 or more, not 0"),
+        (["--pairs", "0"], 1, "--pairs must be from 1 to 52, not 0"),
+        (["--pairs", "60"], 1, "--pairs must be from 1 to 52, not 60"),
+        (["--validation-sequences", "9" * 20], 1, "--validation-sequences must be 1000000000 or less"),
+        (["--hidden-size", "9999999"], 1, "out of memory: Unable to allocate"),
         (
             ["--letters", "2"],
             1,
@@ -104,6 +110,36 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
             option = f"--{name.replace('_', '-')}"
             assert option in out
             assert isinstance(value, bool) or f"(default: {value})" in out.partition(option)[2]
+
+
+def test_a_sentence_of_help_is_broken_where_the_terminal_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    for name in ("train", "compare"):
+        assert stpn(name, "--help") == 0
+        sentences = " ".join(capsys.readouterr().out.split("\n"))
+        for sentence in (
+            "are clipped to 0 or more, of the others to 0 or less. columns: those that a neuron sends",
+            "None: the kernel where it computes the model",
+            "options go before what it says",
+        ):
+            assert sentence in sentences
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert stpn("--version") == 0
+    assert capsys.readouterr().out == f"stpn_swift {stpn_swift.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["--help"]])
+def test_a_pipe_that_is_closed_is_the_end(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "stpn_swift", *arguments]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert result.returncode == cli.BROKEN_PIPE and result.stderr == ""
 
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +200,11 @@ def test_the_config_of_a_run_is_a_file_of_settings() -> None:
     [
         ({"epoch": 3}, "epoch: expected a setting, one of model, seed"),
         ({"epochs": "3"}, "epochs: '3'"),
+        ({"epochs": True}, "epochs: True is true or false where that means nothing"),
+        ({"lr": False}, "lr: False is true or false"),
+        ({"lr": float("inf")}, "expected JSON: Infinity is not a finite number"),
+        ({"section": {"recurrent_unit": "STPNr"}}, "model.hidden_size: expected an integer of 1 or more"),
+        ({"section": {"hidden_size": 5}}, "model.recurrent_unit: expected"),
         ({"model": "gru"}, "model: 'gru'"),
         ({"settings": 3}, "expected an object of settings, got int"),
         ([], "expected an object, got list"),
@@ -178,13 +219,49 @@ def test_the_config_of_a_run_is_a_file_of_settings() -> None:
 def test_a_file_that_is_refused(content: Any, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert stpn("train", "retrieval", "--config", write(content)) == 1
     err = capsys.readouterr().err
-    assert "error: --config config.json" in err and message in err
+    assert err.startswith("error: ") and message in err
+    assert "--config config.json" in err or "the configuration is refused" in err
 
 
 def test_a_file_that_is_no_json(capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.json").write_text("epochs: 3")
     assert stpn("train", "retrieval", "--config", "config.json") == 1
     assert "--config config.json: expected JSON" in capsys.readouterr().err
+    Path("config.json").write_text("[" * 100_000)
+    assert stpn("train", "retrieval", "--config", "config.json") == 1
+    assert "expected JSON: it is nested too deeply" in capsys.readouterr().err
+
+
+def test_a_comparison_takes_the_config_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    def shared(*arguments: str) -> TrainingSettings:
+        command = cli.parse(["compare", "retrieval", "--config", "run/config.json", *arguments])
+        assert isinstance(command, cli.Compare)
+        return command.settings
+
+    few = ["train", "retrieval", *OPTIONS, "--output", "run", "--overwrite", "--model", "rnn"]
+    assert stpn(*few) == 0
+    assert shared("--epochs", "7") == TrainingSettings(**{**SETTINGS, "epochs": 7})
+    assert "note: run/config.json: model rnn and seed 0 have no effect" in capsys.readouterr().err
+    assert stpn(*few, "--hidden-size", "20") == 0  # which is the model's own
+    assert shared().hidden_size is None
+    described = json.loads(Path("run/config.json").read_text())
+    described["settings"]["section"] = dict(MODELS["rnn"].section)
+    Path("run/config.json").write_text(json.dumps(described))
+    assert stpn("compare", "retrieval", "--config", "run/config.json") == 1
+    assert "run/config.json describes one network: it is for stpn train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["stpnr", "stpnf"])
+def test_a_published_configuration_that_names_the_usual_ranges_is_the_model(name: str) -> None:
+    ranges = {
+        "weight_lambda": {"mode": "uniform", "mean": 0.5, "spread": 0.5, "hidden_weighting": None},
+        "weight_gamma": {"mode": "uniform", "mean": 0, "spread": 0.001, "hidden_weighting": "both"},
+    }
+    section = json.loads(json.dumps(next(model.section for key, model in MODELS.items() if key == name)))
+    section["rnn_args"]["stp"]["plastic_weights_init_config"] = ranges
+    assert settings_of("--config", write({"model": section})).section is None
+    ranges["weight_gamma"]["spread"] = 0.002
+    assert settings_of("--config", write({"model": section})).section == section
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)

@@ -13,17 +13,21 @@ from typing import Any, Literal, TypeVar
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
 
+from .. import __version__
 from .compare import compare, plan, read_models, read_seeds
+from .comparison import Record, processors
 from .config_file import read_config
 from .errors import ExperimentError, optional_import
 from .info import show_info
-from .models import Backend, ModelName
+from .interrupts import stop_with_parent
+from .models import MODEL_NAMES, Backend, ModelName
 from .report import write_report
 from .run import INTERRUPTED, default_output, evaluate_run, summary, train
 from .run_folder import RunFolder
 from .settings import SIGNED, RetrievalSettings, TrainingSettings
 
 S = TypeVar("S", bound=TrainingSettings)
+BROKEN_PIPE = 141
 
 HELP = """\
 usage: stpn COMMAND …
@@ -41,8 +45,9 @@ class Train:
     digits but not which in 43 %. All that an STPN remembers with is the short-term part of its synapses.
 
     A run is a folder: config.json, metrics.csv (a row an epoch), checkpoint.safetensors, result.json and
-    figures/. Ctrl-C saves and stops, also within an epoch; --resume goes on to the same bits as if nothing
-    had happened, also after the process was killed. A second Ctrl-C stops at once, without saving.
+    figures/. Ctrl-C saves and stops, also within an epoch, and so do SIGTERM and SIGHUP; --resume goes on to
+    the same bits as if nothing had happened, also after the process was killed, and with more --epochs to
+    those of a run that had as many from the start. A second Ctrl-C stops at once, without saving.
 
       stpn train retrieval                             STPNR at the paper's sizes, 200 epochs
       stpn train retrieval --model lstm --seed 1       another network and seed
@@ -54,8 +59,10 @@ class Train:
     """what to train on"""
     settings: OmitArgPrefixes[RetrievalSettings] = field(default_factory=RetrievalSettings)
     config: Path | None = None
-    """a JSON file of settings, a run's config.json, or a configuration of the published code; options go
-    before what it says"""
+    (
+        "a JSON file of settings, a run's config.json, or a configuration of the published code; options go "
+        "before what it says"
+    )
     output: Path | None = None
     """the run's folder; None: runs/retrieval/MODEL/seed-SEED"""
     threads: int | None = None
@@ -83,7 +90,8 @@ class Train:
 
     def run(self) -> int:
         if self.resume:
-            self.folder.read_settings().check_agreement(self.settings.resolve())
+            self.folder.read_settings().check_agreement(self.settings.resolve(), longer=True)
+        stop_with_parent()
         how = {"resume": self.resume, "overwrite": self.overwrite}
         return train(self.folder, self.settings, **how, threads=self.threads, tensorboard=self.tensorboard)
 
@@ -109,11 +117,15 @@ class Compare:
     """which seeds: 0..4, or 0,2,7"""
     jobs: int = 1
     """so many runs at a time, which share the processors"""
+    threads: int | None = None
+    """of the kernel in each run; None: the processors divided by --jobs"""
+    tensorboard: FlagCreatePairsOff[bool] = False
+    """each run writes the metrics for TensorBoard too, to tensorboard/ in its folder (needs tensorboardX)"""
     settings: OmitArgPrefixes[TrainingSettings] = field(default_factory=TrainingSettings)
     config: Path | None = None
-    """a JSON file of settings; options go before what it says"""
+    """a JSON file of settings, or a run's config.json; options go before what it says"""
     output: Path = Path("runs", "retrieval")
-    """the runs' folders are MODEL/seed-SEED in it"""
+    """the runs' folders are MODEL/seed-SEED in it; comparison.json there says how long the comparison took"""
 
     def defaults(self) -> Compare | None:
         """Those that the file which it names has, or --dale, where they are not the usual ones."""
@@ -121,11 +133,16 @@ class Compare:
         return None if settings is None else Compare(tyro.MISSING, settings=settings)
 
     def run(self) -> int:
-        if self.jobs < 1:
-            raise ExperimentError(f"--jobs must be 1 or more, not {self.jobs}")
+        for name, value in (("--jobs", self.jobs), ("--threads", self.threads)):
+            if value is not None and value < 1:
+                raise ExperimentError(f"{name} must be 1 or more, not {value}")
+        if self.models == ():
+            raise ExperimentError(f"--models: expected all, or some of {', '.join(MODEL_NAMES)}; got none")
         models = self.models or (("all",) if self.settings.dale is None else ("stpnr",))
+        threads = self.threads or max(1, processors() // self.jobs)
+        options = ["--threads", str(threads), *(["--tensorboard"] if self.tensorboard else [])]
         runs = plan(self.settings, read_models(models), read_seeds(self.seeds), self.output)
-        return compare(runs, self.jobs, max(1, (os.cpu_count() or 1) // self.jobs))
+        return compare(runs, self.jobs, options, Record(self.output, self.jobs, threads))
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,8 @@ class Report:
 
     Runs that differ in their seed alone are a group, whose mean and spread it shows.
 
+    What is damaged is left out and named, and the exit code is 1 then.
+
       stpn report runs/retrieval
       stpn report runs/retrieval/stpnr runs/retrieval/lstm --output two
     """
@@ -168,9 +187,12 @@ class Report:
     def run(self) -> int:
         if not self.runs:
             raise ExperimentError("stpn report: expected runs, or folders with runs below them, got none")
-        for page in write_report(self.runs, self.output):
+        pages, damaged = write_report(self.runs, self.output)
+        for page in pages:
             print(page)
-        return 0
+        for error in damaged:
+            print(f"left out: {error}", file=sys.stderr)
+        return 1 if damaged else 0
 
 
 @dataclass(frozen=True)
@@ -198,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 after an error, 130 after Ctrl-C.
+        The exit code: 0, 1 after an error, 130 after Ctrl-C or another signal to stop, 141 where what it
+        printed to has been closed.
 
     Raises
     ------
@@ -208,9 +231,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for package in ("safetensors", "tqdm", "matplotlib"):
             optional_import(package)
-        return parse(sys.argv[1:] if arguments is None else arguments).run()
+        code = parse(sys.argv[1:] if arguments is None else arguments).run()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+        return BROKEN_PIPE
     except (ExperimentError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"error: out of memory: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped at once; what was saved before is as it was", file=sys.stderr)
@@ -234,6 +265,9 @@ def parse(arguments: Sequence[str]) -> Command:
     if name in ("-h", "--help"):
         print(_help())
         raise SystemExit(0)
+    if name == "--version":
+        print(f"stpn_swift {__version__}")
+        raise SystemExit(0)
     if name not in COMMANDS:
         print(f"error: {name} is no command: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
@@ -245,7 +279,9 @@ def parse(arguments: Sequence[str]) -> Command:
 def _help() -> str:
     lines = ((name, inspect.getdoc(kind) or "") for name, kind in COMMANDS.items())
     summaries = (f"  {name:10}{text.splitlines()[0]}" for name, text in lines)
-    return "\n".join((HELP, *summaries, "\nstpn COMMAND --help explains a command."))
+    return "\n".join(
+        (HELP, *summaries, "\nstpn COMMAND --help explains a command, stpn --version tells the version.")
+    )
 
 
 def _parse(name: str, options: Sequence[str], defaults: Train | Compare | None = None) -> Command:
@@ -255,13 +291,9 @@ def _parse(name: str, options: Sequence[str], defaults: Train | Compare | None =
 
 
 def _defaults(config: Path | None, settings: S, kind: type[S]) -> S | None:
-    if config is not None:
-        return _read_config(config, kind)
-    return None if settings.dale is None else kind(**SIGNED)
-
-
-def _read_config(path: Path, kind: type[S]) -> S:
-    settings, remarks = read_config(path, kind)
+    """Those of a file go before those of the study, which come with --dale; None: the usual ones."""
+    said, remarks = ({}, ()) if config is None else read_config(config, kind)
     for remark in remarks:
-        print(f"note: {path}: {remark}", file=sys.stderr)
-    return settings
+        print(f"note: {config}: {remark}", file=sys.stderr)
+    signed = settings.dale is not None or said.get("dale") is not None
+    return kind(**{**(SIGNED if signed else {}), **said}) if signed or said else None

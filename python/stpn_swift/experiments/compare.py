@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -14,16 +15,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
+from ..files import write_atomically
+from .comparison import Record
 from .console import duration, progress_bar
 from .errors import ExperimentError
-from .interrupts import Interrupts
+from .interrupts import WITH_PARENT, Interrupts
 from .models import MODEL_NAMES, ModelName
 from .run import INTERRUPTED, describe
-from .run_folder import RunFolder
+from .run_folder import Result, RunFolder
 from .settings import RetrievalSettings, TrainingSettings
 
 State = Literal["waiting", "running", "done", "failed"]
 POLL_SECONDS = 0.2
+MOST_SEEDS = 10_000
 
 
 class PlannedRun:
@@ -33,12 +37,12 @@ class PlannedRun:
         self.settings = settings
         self.folder = RunFolder(output / settings.model / f"seed-{settings.seed}")
         self.name = f"{settings.model} seed {settings.seed}"
-        self.log = self.folder.path / "log.txt"
+        self.log = self.folder.log
         self.state: State = "waiting"
         self.error = ""
         self.epochs_done = 0
         self.seconds_done = 0.0
-        self.result: dict[str, Any] = {}
+        self.result: Result | None = None
         self._log_begins = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,14 +52,16 @@ class PlannedRun:
         Raises
         ------
         ExperimentError
-            Its folder holds a run of other settings, or is damaged.
+            Its folder holds a run of other settings.
         """
         if not self.folder.holds_run():
             return
         self.folder.read_settings().check_agreement(self.settings)
-        self.read_progress()
-        if self.folder.read_result() is not None:
-            self.state = "done"
+        with contextlib.suppress(ExperimentError):  # its process repairs what is damaged, or says why not
+            self.read_progress()
+            result = self.folder.read_result(self.settings)
+            if result is not None and result["epochs"] == self.epochs_done:
+                self.state = "done"
 
     def read_progress(self) -> None:
         if self.folder.metrics.exists():
@@ -63,18 +69,19 @@ class PlannedRun:
             self.epochs_done = len(history)
             self.seconds_done = sum(row["seconds"] for row in history)
 
-    def start(self, threads: int) -> None:
+    def start(self, options: Sequence[str]) -> None:
         if not self.folder.holds_run():
             self.folder.create(describe(self.settings))
         arguments = ["train", "retrieval", "--resume", "--output", str(self.folder.path)]
         with open(self.log, "ab") as log:
             self._log_begins = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stpn_swift", *arguments, "--threads", str(threads)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "stpn_swift", *arguments, *options],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C comes from us alone
+                env={**os.environ, WITH_PARENT: "1"},
             )
         self.state = "running"
 
@@ -82,6 +89,7 @@ class PlannedRun:
         """Whether it has ended since."""
         if self._process is None or self._process.poll() is None:
             return False
+        self.wait()
         try:
             self._conclude(self._process.returncode)
         except (ExperimentError, OSError) as error:
@@ -93,7 +101,7 @@ class PlannedRun:
             self.fail(self._last_words(code))
             return
         self.read_progress()
-        result = self.folder.read_result()
+        result = self.folder.read_result(self.settings)
         if result is None:
             raise ExperimentError(f"there is no {self.folder.result}")
         self.state, self.result = "done", result
@@ -108,18 +116,32 @@ class PlannedRun:
         lines = [line for line in log.split("\n") if line.strip()]
         # A process that outlived an earlier comparison may write to the log too.
         errors = [line for line in lines if line.startswith("error: ")]
+        if (
+            not lines
+        ):  # what kept it from writing a word, such as a full disk, keeps us too and is raised here
+            write_atomically(self.log, f"exit code {code}\n".encode())
         return (errors or lines or [f"exit code {code}"])[-1]
 
     def interrupt(self) -> None:
         """As Ctrl-C: it saves and stops."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             self._process.send_signal(signal.SIGINT)
+
+    def wait(self) -> None:
+        if self._process is not None:
             self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
     def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self.wait()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has had a process."""
+        return self._process is not None
 
     @property
     def epochs_left(self) -> int:
@@ -144,7 +166,7 @@ def plan(
     ]
 
 
-def compare(runs: Sequence[PlannedRun], jobs: int, threads: int) -> int:
+def compare(runs: Sequence[PlannedRun], jobs: int, options: Sequence[str], record: Record) -> int:
     """Brings all runs to their end: those that are done stay as they are, others go on or begin, and one that
     fails keeps no other from running.
 
@@ -154,8 +176,10 @@ def compare(runs: Sequence[PlannedRun], jobs: int, threads: int) -> int:
         From `plan`.
     jobs
         So many at a time.
-    threads
-        Of the kernel, for each.
+    options
+        Of `stpn train`, for each.
+    record
+        Of how long it takes.
 
     Returns
     -------
@@ -174,14 +198,13 @@ def compare(runs: Sequence[PlannedRun], jobs: int, threads: int) -> int:
     try:
         with Interrupts() as interrupts, Board(runs, jobs) as board:
             while any(run.state in ("waiting", "running") for run in runs) and not interrupts.requested:
-                _start_waiting(runs, jobs, threads, board)
-                time.sleep(POLL_SECONDS)
-                for run in _running(runs):
-                    if run.poll():
-                        board.on_end(run)
-                board.refresh()
-        for run in _running(runs):
-            run.interrupt()
+                record.write()
+                _start_waiting(runs, jobs, options, board)
+                _wait_for_an_end(runs, interrupts, board)
+            if interrupts.requested:
+                _interrupt(runs)
+            if any(run.begun for run in runs):
+                record.write()
     finally:
         for run in runs:
             run.kill()
@@ -197,11 +220,30 @@ def compare(runs: Sequence[PlannedRun], jobs: int, threads: int) -> int:
     return 1 if failed else 0
 
 
-def _start_waiting(runs: Sequence[PlannedRun], jobs: int, threads: int, board: Board) -> None:
+def _wait_for_an_end(runs: Sequence[PlannedRun], interrupts: Interrupts, board: Board) -> None:
+    """Until one of those that run has ended, or Ctrl-C comes."""
+    ended = False
+    while any(_running(runs)) and not ended and not interrupts.requested:
+        time.sleep(POLL_SECONDS)
+        for run in _running(runs):
+            if run.poll():
+                board.on_end(run)
+                ended = True
+        board.refresh()
+
+
+def _interrupt(runs: Sequence[PlannedRun]) -> None:
+    for run in _running(runs):
+        run.interrupt()
+    for run in _running(runs):
+        run.wait()
+
+
+def _start_waiting(runs: Sequence[PlannedRun], jobs: int, options: Sequence[str], board: Board) -> None:
     free = jobs - sum(1 for _ in _running(runs))
     for run in [run for run in runs if run.state == "waiting"][:free]:
         try:
-            run.start(threads)
+            run.start(options)
         except (ExperimentError, OSError) as error:
             run.fail(str(error))
             board.on_end(run)
@@ -264,7 +306,7 @@ class Board:
 
     def on_end(self, run: PlannedRun) -> None:
         ended = sum(run.state in ("done", "failed") for run in self._runs)
-        if run.state == "failed":
+        if run.result is None:
             outcome = f"failed: {run.error}"
         else:
             outcome = (
@@ -296,6 +338,8 @@ def read_seeds(text: str) -> tuple[int, ...]:
         last = int(found[2] or first)
         if last < first:
             raise ExperimentError(f"--seeds: expected a range that goes up, got {part.strip()!r}")
+        if last - first >= MOST_SEEDS:
+            raise ExperimentError(f"--seeds: expected {MOST_SEEDS} seeds at most, got {part.strip()!r}")
         seeds += range(first, last + 1)
     return tuple(dict.fromkeys(seeds))
 

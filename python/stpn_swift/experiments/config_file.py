@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,16 +10,17 @@ from typing import Any, TypeVar, get_type_hints
 
 import typeguard
 
-from ..published import PublishedModel, from_published_config
+from ..files import read_json
+from ..published import from_published_config
 from .errors import ExperimentError
-from .models import MODELS, model_of
+from .models import MODELS, differences, model_of
 from .settings import RetrievalSettings, TrainingSettings
 
 S = TypeVar("S", bound=TrainingSettings)
 
 
-def read_config(path: Path, kind: type[S]) -> tuple[S, tuple[str, ...]]:
-    """The settings of a file, and remarks on what it says without effect.
+def read_config(path: Path, kind: type[TrainingSettings]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings that a file names, and remarks on what it says without effect.
 
     The file is JSON: an object of settings by their names, the config.json of a run, or a configuration of
     the code published with the paper.
@@ -31,8 +32,8 @@ def read_config(path: Path, kind: type[S]) -> tuple[S, tuple[str, ...]]:
     """
     where = f"--config {path}"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        record = read_json(path)
+    except ValueError as error:
         raise ExperimentError(f"{where}: expected JSON: {error}") from None
     if not isinstance(record, Mapping):
         raise ExperimentError(f"{where}: expected an object, got {type(record).__name__}")
@@ -41,9 +42,25 @@ def read_config(path: Path, kind: type[S]) -> tuple[S, tuple[str, ...]]:
     if isinstance(record.get("model"), Mapping):
         if kind is not RetrievalSettings:
             raise ExperimentError(f"{where} describes one network: it is for stpn train")
-        published, remarks = _from_published(record, where)
-        return settings_from(published, kind, where), remarks
-    return settings_from(record.get("settings", record), kind, where), ()
+        return _from_published(record, where)
+    if "settings" not in record:
+        settings_from(record, kind, where)
+        return {**record}, ()
+    run = settings_from(record["settings"], RetrievalSettings, where)
+    return (run.as_dict(), ()) if kind is RetrievalSettings else _shared(run, where)
+
+
+def _shared(run: RetrievalSettings, where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a comparison takes over of a run: what is not the model's own."""
+    if run.section is not None:
+        raise ExperimentError(f"{where} describes one network: it is for stpn train")
+    usual = RetrievalSettings(model=run.model, variant=run.variant).resolve().as_dict()
+    settings = {setting.name: getattr(run, setting.name) for setting in fields(TrainingSettings)}
+    for name in ("hidden_size", "backend"):
+        if settings[name] == usual[name]:
+            del settings[name]
+    remark = f"model {run.model} and seed {run.seed} have no effect: a comparison has --models and --seeds"
+    return settings, (remark,)
 
 
 def settings_from(record: object, kind: type[S], where: str) -> S:
@@ -61,11 +78,24 @@ def settings_from(record: object, kind: type[S], where: str) -> S:
     for name, value in record.items():
         if name not in names:
             raise ExperimentError(f"{where}: {name}: expected a setting, one of {', '.join(names)}")
-        try:
-            typeguard.check_type(value, types[name])
-        except typeguard.TypeCheckError as error:
-            raise ExperimentError(f"{where}: {name}: {value!r} {' '.join(str(error).split())}") from None
+        check_type(value, types[name], f"{where}: {name}")
     return kind(**record)
+
+
+def check_type(value: object, kind: Any, where: str) -> None:
+    """Refuses a value of JSON that is of another type; to Python true is a number too.
+
+    Raises
+    ------
+    ExperimentError
+        It is of another type.
+    """
+    try:
+        if isinstance(value, bool) and kind is not bool:
+            raise typeguard.TypeCheckError("is true or false where that means nothing")
+        typeguard.check_type(value, kind)
+    except (typeguard.TypeCheckError, RecursionError) as error:
+        raise ExperimentError(f"{where}: {reprlib.repr(value)} {' '.join(str(error).split())}") from None
 
 
 def _from_published(record: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -84,15 +114,8 @@ def _from_published(record: Mapping[str, Any], where: str) -> tuple[dict[str, An
         **described.training,
     }
     section = {**record["model"], "hidden_size": MODELS[name].section["hidden_size"]}
-    if not _same(from_published_config({"model": section}), MODELS[name].section):
+    model, usual = (from_published_config({"model": one}) for one in (section, MODELS[name].section))
+    if differences(model, usual):
         settings["section"] = record["model"]
+    settings_from(settings, RetrievalSettings, where)
     return settings, described.ignored
-
-
-def _same(described: PublishedModel, section: Mapping[str, Any]) -> bool:
-    usual = from_published_config({"model": section})
-    return (described.config, described.fixed, described.initial) == (
-        usual.config,
-        usual.fixed,
-        usual.initial,
-    )

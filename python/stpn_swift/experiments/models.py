@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from .. import cell_from_config
+from .. import _kernel, cell_from_config
 from ..published import PublishedModel, Variant, from_published_config
 from .errors import ExperimentError, optional_import
 from .network import Array, KernelClassifier, SequenceClassifier
@@ -92,9 +92,9 @@ MODELS: dict[ModelName, Model] = {
 
 
 def describe(
-    section: Mapping[str, Any], hidden_size: int, variant: Variant, symbols: int = len(SYMBOLS)
+    section: Mapping[str, Any], hidden_size: int | None, variant: Variant, symbols: int = len(SYMBOLS)
 ) -> PublishedModel:
-    """The network of the section `model` of a published configuration, at another size, for so many symbols.
+    """The network of the section `model` of a published configuration, at this size, for so many symbols.
 
     Raises
     ------
@@ -103,6 +103,30 @@ def describe(
     """
     sized = {"model": {**section, "hidden_size": hidden_size}}
     return from_published_config(sized, input_size=symbols, variant=variant)
+
+
+def differences(model: PublishedModel, usual: PublishedModel) -> list[str]:
+    """What a network has otherwise than another, a few words each."""
+    own = {**model.config, **model.fixed, "squashed": model.squashed}
+    others = {**usual.config, **usual.fixed, "squashed": usual.squashed}
+    ranges = _initial_ranges(usual)
+    return [
+        *(f"{name} {value}" for name, value in own.items() if value != others.get(name)),
+        *(f"no {name}" for name in others.keys() - own.keys()),
+        *(
+            f"initial {name} from {low:.3g} to {high:.3g}"
+            for name, (low, high) in _initial_ranges(model).items()
+            if not np.allclose((low, high), ranges.get(name, np.nan), rtol=1e-9, atol=0)
+        ),
+    ]
+
+
+def _initial_ranges(model: PublishedModel) -> dict[str, tuple[float, float]]:
+    """Of the uniform distributions of the parameters: the cell's own, or those that the configuration has."""
+    if model.config["cell"] in ("lstm", "rnn"):
+        return model.initial
+    cell = _kernel.Cell(model.config, "float64")
+    return {name: (low, high) for name, _, low, high in cell.parameters} | model.initial
 
 
 def model_of(section: Mapping[str, Any]) -> ModelName:

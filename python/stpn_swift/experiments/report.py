@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,8 +20,7 @@ from .figure import (
     draw_short_term,
     draw_synapses,
 )
-from .results import Group, RunResult, common_settings, find_runs, group, with_spread
-from .run_folder import RunFolder
+from .results import Found, Group, RunResult, common_settings, configured, find_runs, group, with_spread
 
 TITLE = "Associative retrieval"
 
@@ -58,7 +58,7 @@ _SHORT_TERM: Drawing = (
 )
 
 
-def write_report(paths: Sequence[Path], output: Path) -> list[Path]:
+def write_report(paths: Sequence[Path], output: Path) -> tuple[list[Path], list[str]]:
     """Writes report.md, report.html and figures.
 
     Parameters
@@ -70,52 +70,61 @@ def write_report(paths: Sequence[Path], output: Path) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        The pages.
+    tuple
+        The pages, and a sentence on each file that is damaged, whose run or comparison is left out.
 
     Raises
     ------
     ExperimentError
-        There is no complete run among them, or one is damaged.
+        There is no complete run among them, or two of the same settings and seed.
     OSError
         A file cannot be written.
     """
-    runs = find_runs(paths)
-    groups = group(runs)
+    found = find_runs(paths)
+    groups = group(found.runs)
     if not groups:
-        raise ExperimentError("there is nothing to report: none of the runs is complete")
+        reasons = ["none of the runs is complete", *found.damaged]
+        raise ExperimentError(f"there is nothing to report: {'; '.join(reasons)}")
     (output / "figures").mkdir(parents=True, exist_ok=True)
     pairs = [_BY_PAIRS] if len({one.settings.pairs for one in groups}) > 1 else []
     parts = [
-        *_summary(runs, groups),
+        *_summary(found, groups),
         *(_draw(drawing, groups, output) for drawing in (*pairs, *_FIGURES)),
         *_signed([one for one in groups if one.settings.dale is not None], output),
-        *_by_run(runs, output),
+        *_by_run(found, output),
+        *_by_comparison(found, output),
     ]
     pages = {"report.md": document.markdown(parts), "report.html": document.html(TITLE, parts)}
     for name, text in pages.items():
         write_atomically(output / name, text.encode())
-    return [output / name for name in pages]
+    return [output / name for name in pages], found.damaged
 
 
-def _summary(runs: Sequence[RunResult], groups: Sequence[Group]) -> list[Part]:
+def _summary(found: Found, groups: Sequence[Group]) -> list[Part]:
+    runs = found.runs
     shared = common_settings([run.settings for run in runs])
+    if "section" in shared:
+        shared["section"] = configured(runs[0].settings)
     named = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in shared.items() if value is not None
+        f"{'' if name == 'section' else name.replace('_', ' ')} {value}".strip()
+        for name, value in shared.items()
+        if value is not None
     )
     complete = [run for one in groups for run in one.runs]
     seconds = sum(run.result["seconds"] for run in complete if run.result is not None)
+    tested = sorted({run.result["test_sequences"] for run in complete if run.result is not None})
     return [
         Heading(TITLE, 1),
         Paragraph(
             f"{len(complete)} complete runs of {len(runs)}, in {len(groups)} groups of the same settings "
             f"but for the seed. All have: {named}. Their training took {duration(seconds)} in all, the sum "
-            f"over the runs, by {_versions(complete)}."
+            f"over the runs, by {_versions(complete)}.{_time_taken(found)}"
         ),
         Paragraph(
             f"Bounds: {_bounds(groups)}. All can be right. Accuracies are those of the last epoch's network "
-            "on the test set. Energies are those of all neurons together without the readout, means over "
-            "the sequences of the test set, in arbitrary units (a.u.): activations count as voltages, "
+            f"on the test set, of which whole batches are read: {' or '.join(map(str, tested))} sequences. "
+            "Energies are those of all neurons together without the readout, means over "
+            "these sequences, in arbitrary units (a.u.): activations count as voltages, "
             "synapses as conductances. ± is the standard deviation over seeds."
         ),
         Table(
@@ -164,7 +173,7 @@ def _row(one: Group) -> list[str]:
 
 def _versions(runs: Sequence[RunResult]) -> str:
     """What the runs were made by, each version once."""
-    versions = [RunFolder(run.folder).read_versions() for run in runs]
+    versions = [one for run in runs for one in run.versions]
     names = dict.fromkeys(name for one in versions for name in one)
     return ", ".join(
         f"{name} {' and '.join(dict.fromkeys(one[name] for one in versions if name in one))}"
@@ -215,10 +224,9 @@ def _at_the_end(value: float | Sequence[float]) -> float:
 def _images(one: Group, place: int, output: Path) -> list[Part]:
     """Of the first of a group's runs that still has its synapses."""
     for run in one.runs:
-        images = RunFolder(run.folder).read_synapses()
-        if images is not None:
+        if run.images is not None:
             name = f"synapses-{place + 1}.svg"
-            draw_synapses(one.title, images, output / "figures" / name)
+            draw_synapses(one.title, run.images, output / "figures" / name)
             caption = (
                 f"F after the last step, a mean over the test sequences, Λ and Γ of {run.folder_from(output)}"
             )
@@ -226,9 +234,9 @@ def _images(one: Group, place: int, output: Path) -> list[Part]:
     return []
 
 
-def _by_run(runs: Sequence[RunResult], output: Path) -> list[Part]:
+def _by_run(found: Found, output: Path) -> list[Part]:
     rows = []
-    for run in runs:
+    for run in found.runs:
         name = [run.folder_from(output), run.settings.model, str(run.settings.seed)]
         if run.result is None:
             rows.append([*name, f"{len(run.history)} of {run.settings.epochs}", "not complete", "", ""])
@@ -237,4 +245,27 @@ def _by_run(runs: Sequence[RunResult], output: Path) -> list[Part]:
             accuracy, energy = f"{100 * result['test_accuracy']:.3f}", f"{result['test_energy']:.2f}"
             rows.append([*name, str(result["epochs"]), accuracy, energy, f"{result['seconds']:.0f}"])
     columns = ["folder", "model", "seed", "epochs", "test accuracy (%)", "energy", "seconds"]
-    return [Heading("Every run"), Table(columns, rows)]
+    left_out = [Paragraph(f"Left out: {error}.") for error in found.damaged]
+    return [Heading("Every run"), Table(columns, rows), *left_out]
+
+
+def _time_taken(found: Found) -> str:
+    sittings = [sitting for _, one in found.comparisons for sitting in one]
+    seconds = sum(sitting["seconds"] for sitting in sittings)
+    return f" The comparisons took {duration(seconds)} in all." if sittings else ""
+
+
+def _by_comparison(found: Found, output: Path) -> list[Part]:
+    """When each ran, a row for each time that it was started."""
+    rows = [
+        [
+            os.path.relpath(folder, output),
+            one["begun"],
+            one["ended"],
+            *(str(one["jobs"]), str(one["threads"]), str(one["processors"]), duration(one["seconds"])),
+        ]
+        for folder, sittings in found.comparisons
+        for one in sittings
+    ]
+    columns = ["folder", "begun", "ended", "runs at a time", "threads of each", "processors", "time"]
+    return [Heading("Every comparison"), Table(columns, rows)] if rows else []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, cast
 
+from numpy.typing import NDArray
+
+from . import comparison
+from .comparison import Sitting
 from .errors import ExperimentError
-from .models import MODELS, usual_backend
-from .run_folder import RunFolder
+from .models import MODELS, differences, usual_backend
+from .run_folder import Result, RunFolder
 from .settings import RetrievalSettings
 
 
@@ -23,8 +27,12 @@ class RunResult:
     settings: RetrievalSettings
     history: list[dict[str, float]]
     """The rows of metrics.csv."""
-    result: dict[str, Any] | None
+    result: Result | None
     """What result.json holds; None where the run is not complete."""
+    versions: list[dict[str, str]]
+    """What it was trained by, one after the other."""
+    images: dict[str, NDArray[Any]] | None = None
+    """Of its synapses, with excitatory and inhibitory neurons."""
 
     def folder_from(self, page: Path) -> str:
         """The run's folder, as one finds it from the folder of a page."""
@@ -41,7 +49,7 @@ class Group:
 
     def values(self, name: str) -> list[float]:
         """An entry of result.json, of each run."""
-        return [float(run.result[name]) for run in self.runs if run.result is not None]
+        return [float(cast(Any, run.result)[name]) for run in self.runs if run.result is not None]
 
     def by_epoch(self, column: str) -> list[list[float]]:
         """A column of metrics.csv, of each run: as many epochs as all have."""
@@ -61,34 +69,88 @@ class Group:
 
     def synapses(self, name: str, between: str) -> list[Any]:
         """With excitatory and inhibitory neurons, of each run: `Synapses.means()[name][between]`."""
-        return [run.result["synapses"][name][between] for run in self.runs if run.result is not None]
+        return [
+            cast(Any, run.result)["synapses"][name][between] for run in self.runs if run.result is not None
+        ]
 
 
-def find_runs(paths: Iterable[Path]) -> list[RunResult]:
-    """The runs in folders and all below them, in the order of the networks and seeds.
+@dataclass(frozen=True)
+class Found:
+    """What is in folders and all below them."""
+
+    runs: list[RunResult]
+    """In the order of the networks and seeds."""
+    comparisons: list[tuple[Path, list[Sitting]]]
+    """Their folders, and when they ran."""
+    damaged: list[str]
+    """A sentence on each file that cannot be read, whose run or comparison is left out."""
+
+
+def find_runs(paths: Iterable[Path]) -> Found:
+    """The runs and comparisons in folders and all below them.
 
     Raises
     ------
     ExperimentError
-        A folder holds none, or one that is damaged.
+        A folder holds no run.
     """
-    found: dict[Path, RunResult] = {}
+    runs: dict[Path, RunResult] = {}
+    comparisons: dict[Path, tuple[Path, list[Sitting]]] = {}
+    damaged: dict[str, None] = {}
     for path in paths:
-        configs = sorted(path.rglob("config.json"))
-        if not configs:
+        folders = [*_folders(path)]
+        if not any(RunFolder(folder).config.exists() for folder in folders):
             raise ExperimentError(f"{path} holds no run: there is no config.json in it or below")
-        for config in configs:
-            folder = RunFolder(config.parent)
-            history = folder.read_metrics() if folder.metrics.exists() else []
-            found[config.parent.resolve()] = RunResult(
-                config.parent, folder.read_settings(), history, folder.read_result()
-            )
+        for folder in folders:
+            try:
+                if RunFolder(folder).config.exists():
+                    runs[folder.resolve()] = _read_run(RunFolder(folder))
+                if (folder / comparison.NAME).exists():
+                    sittings = comparison.read_sittings(folder / comparison.NAME)
+                    comparisons[folder.resolve()] = (folder, sittings)
+            except (ExperimentError, OSError) as error:
+                damaged[str(error)] = None
     order = [*MODELS]
-    return sorted(found.values(), key=lambda run: (order.index(run.settings.model), run.settings.seed))
+    in_order = sorted(runs.values(), key=lambda run: (order.index(run.settings.model), run.settings.seed))
+    return Found(in_order, [*comparisons.values()], [*damaged])
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    """It and all below it in their order, also behind symbolic links, each once; hidden ones are left out."""
+    seen: set[str] = set()
+    for folder, below, _ in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield Path(folder)
+
+
+def _read_run(folder: RunFolder) -> RunResult:
+    settings = folder.read_settings()
+    try:
+        settings.check()
+    except ExperimentError as error:
+        raise ExperimentError(f"{folder.config}: {error}") from None
+    history = folder.read_metrics() if folder.metrics.exists() else []
+    result = folder.read_result(settings)
+    if result is not None and len(history) != result["epochs"]:
+        raise ExperimentError(
+            f"{folder.metrics} has {len(history)} epochs, and {folder.result} tells of {result['epochs']}"
+        )
+    return RunResult(folder.path, settings, history, result, folder.read_versions(), folder.read_synapses())
 
 
 def group(runs: Sequence[RunResult]) -> list[Group]:
-    """The groups of the complete runs; their titles name the settings in which they differ."""
+    """The groups of the complete runs; their titles name the settings in which they differ.
+
+    Raises
+    ------
+    ExperimentError
+        Two are of the same settings and seed: to count both would make one seed two.
+    """
     kinds: list[tuple[RetrievalSettings, list[RunResult]]] = []
     for run in runs:
         if run.result is None:
@@ -97,10 +159,16 @@ def group(runs: Sequence[RunResult]) -> list[Group]:
         same = next((members for settings, members in kinds if settings == kind), None)
         if same is None:
             kinds.append((kind, [run]))
-        else:
-            same.append(run)
+            continue
+        for other in same:
+            if other.settings.seed == run.settings.seed:
+                raise ExperimentError(
+                    f"{other.folder} and {run.folder} are runs of the same settings and seed: give one"
+                )
+        same.append(run)
     shared = common_settings([settings for settings, _ in kinds])
-    return [Group(_title(settings, shared), settings, members) for settings, members in kinds]
+    titles = _distinct([_title(settings, shared) for settings, _ in kinds])
+    return [Group(title, *kind) for title, kind in zip(titles, kinds, strict=True)]
 
 
 def common_settings(settings: Sequence[RetrievalSettings]) -> dict[str, Any]:
@@ -120,7 +188,7 @@ def _title(settings: RetrievalSettings, shared: dict[str, Any]) -> str:
         "hidden_size": MODELS[settings.model].hidden_size,
         "backend": usual_backend(settings.describe()),
     }
-    own = {**settings.as_dict(), "section": "as configured" if settings.section else None}
+    own = {**settings.as_dict(), "section": configured(settings)}
     names = {"hidden_size": "H", "variant": "", "section": ""}
     parts = (
         f"{names.get(name, name.replace('_', ' '))} {value}".strip()
@@ -128,6 +196,22 @@ def _title(settings: RetrievalSettings, shared: dict[str, Any]) -> str:
         if name not in shared and value is not None and value != usual.get(name)
     )
     return ", ".join((MODELS[settings.model].title, *parts))
+
+
+def configured(settings: RetrievalSettings) -> str | None:
+    """What a network has otherwise than the model, where a configuration describes it."""
+    if settings.section is None:
+        return None
+    usual = replace(settings, section=None)
+    return ", ".join(differences(settings.describe(), usual.describe())) or "as configured"
+
+
+def _distinct(titles: Sequence[str]) -> list[str]:
+    """With numbers, where several are the same."""
+    return [
+        title if titles.count(title) == 1 else f"{title} ({titles[: place + 1].count(title)})"
+        for place, title in enumerate(titles)
+    ]
 
 
 def spread(values: Sequence[float]) -> float:

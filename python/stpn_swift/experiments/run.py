@@ -7,6 +7,7 @@ import re
 import resource
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from .models import MODELS, Backend, build
 from .network import KernelClassifier, SequenceClassifier
 from .results import Group, RunResult
 from .retrieval_data import Seeds, Sequences, generate
-from .run_folder import RunFolder
+from .run_folder import Result, RunFolder
 from .settings import RetrievalSettings
 from .synapses import record
 from .tensorboard import TensorBoard
-from .training import Evaluation, Trainer, evaluate
+from .training import Evaluation, Trainer, check_finite, evaluate
 
 INTERRUPTED = 130
 
@@ -82,14 +83,15 @@ def train(
     threads: int | None = None,
     tensorboard: bool = False,
 ) -> int:
-    """Trains to the end, or to the end of the batch in which Ctrl-C comes, and evaluates on the test set.
+    """Trains to the end, or to the end of the batch in which Ctrl-C comes (or SIGTERM, or SIGHUP), and
+    evaluates on the test set.
 
     Parameters
     ----------
     folder
         Where the run is or is to be.
     settings
-        Of a run that is resumed, its own.
+        Of a run that is resumed, its own, or with more epochs.
     resume, overwrite
         Whether to go on with the run that the folder holds, or to replace it.
     threads
@@ -113,17 +115,57 @@ def train(
     use_threads(threads, settings.resolved_backend)
     trainer, test = prepare(settings)
     with folder.locked():
-        if not resume:
-            folder.create(describe(settings), overwrite=overwrite)
+        if overwrite and folder.holds_run():
+            folder.replace(describe(settings), settings, trainer)
+        elif not resume:
+            folder.create(describe(settings))
         saved = folder.load(settings)
         if saved:
             saved.restore(trainer)
+        if resume:
+            result = _result_of(folder, settings)
+            if result is not None and trainer.progress.epoch == settings.epochs:
+                folder.save_metrics(trainer.progress.history)
+                _tell(folder, result)
+                return 0
+            _go_on(folder, settings)
         folder.save(settings, trainer)
         if not _train_to_end(folder, settings, trainer, tensorboard):
             _explain_interruption(trainer, folder)
             return INTERRUPTED
         _conclude(folder, settings, trainer, test)
     return 0
+
+
+def _result_of(folder: RunFolder, settings: RetrievalSettings) -> Result | None:
+    """Of a run that is complete; one that is damaged is made again."""
+    try:
+        result = folder.read_result(settings)
+    except ExperimentError:
+        return None
+    return result if result is not None and result["epochs"] == settings.epochs else None
+
+
+def _go_on(folder: RunFolder, settings: RetrievalSettings) -> None:
+    """Brings the record of a run to how it goes on: with more epochs, or computed by something else."""
+    folder.result.unlink(missing_ok=True)
+    config = describe(settings)
+    now: dict[str, str] = config["versions"]
+    first, *later = folder.read_versions()
+    before = (later or [first])[-1]
+    if now != before:
+        print(
+            f"note: {folder.path} was trained by {_difference(before, now)}, and goes on by "
+            f"{_difference(now, before)}: its bits are those of neither alone",
+            file=sys.stderr,
+        )
+        later.append(now)
+    folder.write_config({**config, "versions": first, **({"later_versions": later} if later else {})})
+
+
+def _difference(versions: Mapping[str, str], others: Mapping[str, str]) -> str:
+    """Those that are not among the others."""
+    return ", ".join(f"{name} {value}" for name, value in versions.items() if others.get(name) != value)
 
 
 def _train_to_end(
@@ -183,18 +225,27 @@ def default_output(settings: RetrievalSettings) -> Path:
 
 def _conclude(folder: RunFolder, settings: RetrievalSettings, trainer: Trainer, test: Sequences) -> None:
     evaluation = evaluate(trainer.network, test)
+    check_finite(evaluation.energy, "the energy on the test set")
     folder.figures.mkdir(exist_ok=True)
-    figure = folder.figures / "accuracy.svg"
-    run = RunResult(folder.path, settings, folder.read_metrics(), None)
-    draw_accuracy([Group(f"{MODELS[settings.model].title}, seed {settings.seed}", settings, [run])], figure)
+    run = RunResult(folder.path, settings, folder.read_metrics(), None, [])
+    title = f"{MODELS[settings.model].title}, seed {settings.seed}"
+    draw_accuracy([Group(title, settings, [run])], folder.figure)
     result = _result(trainer, test, evaluation)
     if settings.dale is not None:
         recorded = record(by_kernel(trainer.network, settings), test)
         folder.save_synapses(recorded.images())
         result["synapses"] = recorded.means()
     write_json(folder.result, result)
-    print(f"{summary(evaluation, len(test))}, after {result['seconds']:.1f} s of training")
-    print(f"figure      {figure}")
+    _tell(folder, result)
+
+
+def _tell(folder: RunFolder, result: Mapping[str, Any]) -> None:
+    """What a complete run has come to, and where it is."""
+    evaluation = Evaluation(result["test_accuracy"], tuple(result["test_energy_by_step"]))
+    print(
+        f"{summary(evaluation, result['test_sequences'])}, after {result['seconds']:.1f} s of training\n"
+        f"figure      {folder.figure}"
+    )
     print(f"metrics     {folder.metrics}\ncheckpoint  {folder.checkpoint}")
 
 

@@ -11,18 +11,19 @@ import contextlib
 import csv
 import fcntl
 import io
-import json
+import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast, get_type_hints
 
 from numpy.typing import NDArray
 
 from .. import checkpoint
-from ..files import write_atomically, write_json
-from .config_file import settings_from
+from ..files import read_json, write_atomically, write_json
+from .config_file import check_type, settings_from
 from .errors import ExperimentError
 from .settings import RetrievalSettings
 from .training import EpochMetrics, Progress, Trainer
@@ -30,17 +31,26 @@ from .training import EpochMetrics, Progress, Trainer
 FORMAT = "stpn_swift checkpoint 1"
 SYNAPSES = "stpn_swift synapses 1"
 
-# What reports and comparisons read of metrics.csv, a row, and of result.json.
+# What reports and comparisons read of a row of metrics.csv.
 METRICS = {"epoch", "loss", "train_accuracy", "validation_accuracy", "energy", "seconds"}
-RESULTS = {
-    "epochs",
-    "test_accuracy",
-    "test_energy",
-    "test_energy_by_step",
-    "parameters",
-    "seconds",
-    "peak_memory_bytes",
-}
+
+Course = TypedDict("Course", {"E→E": list[float], "E→I": list[float]})
+Mean = TypedDict("Mean", {"E→E": float, "E→I": float})
+SynapseMeans = TypedDict("SynapseMeans", {"F": Course, "|F|": Course, "Λ": Mean, "Γ": Mean})
+
+
+class Result(TypedDict):
+    """What they read of result.json."""
+
+    epochs: int
+    test_sequences: int
+    test_accuracy: float
+    test_energy: float
+    test_energy_by_step: list[float]
+    parameters: int
+    seconds: float
+    peak_memory_bytes: int
+    synapses: NotRequired[SynapseMeans]
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,9 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.result = path / "result.json"
         self.figures = path / "figures"
+        self.figure = self.figures / "accuracy.svg"
+        self.log = path / "log.txt"
+        self.tensorboard = path / "tensorboard"
         self.synapses = path / "synapses.safetensors"
 
     def holds_run(self) -> bool:
@@ -83,23 +96,39 @@ class RunFolder:
     def _files(self) -> tuple[Path, ...]:
         return self.result, self.synapses, self.checkpoint, self.metrics, self.config
 
-    def create(self, config: dict[str, Any], *, overwrite: bool = False) -> None:
+    def create(self, config: Mapping[str, Any]) -> None:
         """Writes config.json.
 
         Raises
         ------
         ExperimentError
-            It holds a run and `overwrite` is off; nothing was changed.
+            It holds a run; nothing was changed.
         """
         if self.holds_run():
-            if not overwrite:
-                raise ExperimentError(
-                    f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), "
-                    "or write elsewhere (--output)"
-                )
-            for file in self._files():
-                file.unlink(missing_ok=True)
+            raise ExperimentError(
+                f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), "
+                "or write elsewhere (--output)"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
+
+    def replace(self, config: Mapping[str, Any], settings: RetrievalSettings, trainer: Trainer) -> None:
+        """Puts a new run in the place of the one that it holds, of which all stays until all of the new one
+        is written."""
+        new = RunFolder(self.path / ".new")
+        shutil.rmtree(new.path, ignore_errors=True)
+        try:
+            new.create(config)
+            new.save(settings, trainer)
+            for file in (*self._files(), self.figure, self.log):
+                file.unlink(missing_ok=True)
+            shutil.rmtree(self.tensorboard, ignore_errors=True)
+            for file in (new.config, new.checkpoint, new.metrics):
+                os.replace(file, self.path / file.name)
+        finally:
+            shutil.rmtree(new.path, ignore_errors=True)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
         write_json(self.config, config)
 
     @contextlib.contextmanager
@@ -130,43 +159,52 @@ class RunFolder:
         ExperimentError
             There is none, or it is not that of a run.
         """
-        return settings_from(self._read_config("settings"), RetrievalSettings, str(self.config))
+        config = self._read_config()
+        if "settings" not in config:
+            raise ExperimentError(f"{self.config} is not the config of a run: no settings")
+        return settings_from(config["settings"], RetrievalSettings, str(self.config))
 
-    def read_versions(self) -> dict[str, str]:
-        """What the run was begun with, by name.
+    def read_versions(self) -> list[dict[str, str]]:
+        """What the run was begun with, by name, and what else it has gone on with.
 
         Raises
         ------
         ExperimentError
             There is none, or it is not that of a run.
         """
-        return {name: str(version) for name, version in dict(self._read_config("versions")).items()}
+        config = self._read_config()
+        check_type(config.get("versions"), dict[str, str], f"{self.config}: versions")
+        check_type(config.get("later_versions", []), list[dict[str, str]], f"{self.config}: later_versions")
+        return [config["versions"], *config.get("later_versions", [])]
 
-    def _read_config(self, entry: str) -> Any:
+    def _read_config(self) -> dict[str, Any]:
         try:
-            return json.loads(self.config.read_text(encoding="utf-8"))[entry]
+            return _object(self.config, "is not the config of a run")
         except FileNotFoundError:
             raise ExperimentError(f"{self.path} holds no run: there is no {self.config.name}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ExperimentError(f"{self.config} is not the config of a run: {error!r}") from None
 
     def save(self, settings: RetrievalSettings, trainer: Trainer) -> None:
         """Writes the checkpoint, then metrics.csv."""
         record = {"settings": settings.as_dict(), "progress": trainer.progress.as_dict()}
         checkpoint.save(self.checkpoint, trainer.arrays(), record, FORMAT)
-        write_atomically(self.metrics, _csv(trainer.progress.history))
+        self.save_metrics(trainer.progress.history)
+
+    def save_metrics(self, history: Sequence[EpochMetrics]) -> None:
+        write_atomically(self.metrics, _csv(history))
 
     def load(self, settings: RetrievalSettings) -> SavedRun | None:
-        """What the checkpoint holds; None where the run was stopped before its first.
+        """What the checkpoint holds, of a run of as many epochs or fewer; None where the run was stopped
+        before its first.
 
         Raises
         ------
         ExperimentError
-            It cannot be read, or is of other settings.
+            It cannot be read, is of other settings, or has been removed since.
         """
         try:
             arrays, record = checkpoint.load(self.checkpoint, FORMAT)
         except FileNotFoundError:
+            self._check_nothing_recorded()
             return None
         except ValueError as error:
             raise ExperimentError(f"the checkpoint {error}") from None
@@ -177,9 +215,18 @@ class RunFolder:
             raise ExperimentError(
                 f"{self.checkpoint} is of another version of this program: {error}"
             ) from None
-        if theirs != settings:
+        if replace(theirs, epochs=settings.epochs) != settings or theirs.epochs > settings.epochs:
             raise ExperimentError(f"{self.checkpoint} has other settings than {self.config}")
         return SavedRun(progress, arrays)
+
+    def _check_nothing_recorded(self) -> None:
+        rows = self.metrics.read_bytes().count(b"\n") - 1 if self.metrics.exists() else 0
+        record = self.result if self.result.exists() else self.metrics if rows > 0 else None
+        if record is not None:
+            raise ExperimentError(
+                f"there is no checkpoint {self.checkpoint}, but {record}: the run cannot go on, and training "
+                "it anew would destroy its record (--overwrite does; --output trains elsewhere)"
+            )
 
     def save_synapses(self, images: Mapping[str, NDArray[Any]]) -> None:
         checkpoint.save(self.synapses, images, {}, SYNAPSES)
@@ -217,27 +264,44 @@ class RunFolder:
         for row in history:
             if missing := METRICS - row.keys():
                 raise ExperimentError(f"{self.metrics} is not the metrics of a run: no {min(missing)}")
+            if not all(map(math.isfinite, row.values())):
+                raise ExperimentError(f"{self.metrics} is not the metrics of a run: a number is not finite")
         return history
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self, settings: RetrievalSettings) -> Result | None:
         """What result.json holds; None where the run is not complete.
 
         Raises
         ------
         ExperimentError
-            It is damaged.
+            It is damaged, or not that of a run with these settings.
         """
         try:
-            result = json.loads(self.result.read_text(encoding="utf-8"))
+            result = _object(self.result, "is damaged")
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise ExperimentError(f"{self.result} is damaged: {error}") from None
-        if not isinstance(result, dict):
-            raise ExperimentError(f"{self.result} is damaged: expected an object")
-        if missing := RESULTS - result.keys():
-            raise ExperimentError(f"{self.result} is damaged: no {min(missing)}")
-        return result
+        for name, kind in get_type_hints(Result).items():
+            if name != "synapses" or settings.dale is not None:
+                if name not in result:
+                    raise ExperimentError(f"{self.result} is damaged: no {name}")
+                check_type(result[name], kind, f"{self.result}: {name}")
+        courses = [result["test_energy_by_step"]]
+        if settings.dale is not None:
+            courses += (result["synapses"][name][part] for name in ("F", "|F|") for part in ("E→E", "E→I"))
+        if any(len(course) != settings.task.length for course in courses):
+            raise ExperimentError(f"{self.result} is damaged: a sequence has {settings.task.length} steps")
+        return cast(Result, result)
+
+
+def _object(path: Path, fault: str) -> dict[str, Any]:
+    """That of a file of JSON; the fault is what one says of a file that has none."""
+    try:
+        record = read_json(path)
+    except ValueError as error:
+        raise ExperimentError(f"{path} {fault}: {error}") from None
+    if not isinstance(record, dict):
+        raise ExperimentError(f"{path} {fault}: expected an object, got {type(record).__name__}")
+    return record
 
 
 def _csv(history: Sequence[EpochMetrics]) -> bytes:

@@ -26,8 +26,10 @@ class TrainingSettings(RetrievalTask):
     variant: Variant = "paper"
     """the equations of the paper, or what the published code did otherwise in its runs"""
     backend: Backend | None = None
-    """kernel: the cell by the kernel, the rest by NumPy; torch: everything in plain PyTorch; None: the kernel
-    where it computes the model"""
+    (
+        "kernel: the cell by the kernel, the rest by NumPy; torch: everything in plain PyTorch; None: the "
+        "kernel where it computes the model"
+    )
     dtype: Literal["float32", "float64"] = "float32"
     """of all numbers"""
     epochs: int = 200
@@ -45,10 +47,12 @@ class TrainingSettings(RetrievalTask):
     test_sequences: int = 20_000
     """size of the test set"""
     dale: Signs | None = None
-    """excitatory and inhibitory neurons, 4 : 1: after each update the weights of the first are clipped to 0
-    or more, of the others to 0 or less. columns: those that a neuron sends to neurons; rows: all that it
-    receives. With it the defaults are those of the study: 50 neurons, 150 epochs, 10,000 / 5,000 / 1,000
-    sequences"""
+    (
+        "excitatory and inhibitory neurons, 4 : 1: after each update the weights of the first are clipped to "
+        "0 or more, of the others to 0 or less. columns: those that a neuron sends to neurons; rows: all "
+        "that it receives. With it the defaults are those of the study: 50 neurons, 150 epochs, 10,000 / "
+        "5,000 / 1,000 sequences"
+    )
 
     @property
     def task(self) -> RetrievalTask:
@@ -62,11 +66,14 @@ class TrainingSettings(RetrievalTask):
         ExperimentError
             It names the setting.
         """
-        for name in ("hidden_size", "epochs", "batch", "pairs", *_SETS):
+        for name in ("hidden_size", "epochs", "batch", *_SETS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ExperimentError(f"{flag(name)} must be 1 or more, not {value}")
+            if value is not None and value > MOST:
+                raise ExperimentError(f"{flag(name)} must be {MOST} or less, not {value}")
         for name, least, most in (
+            ("pairs", 1, len(LETTERS)),
             ("letters", self.pairs, len(LETTERS)),
             ("digits", 1, len(DIGITS)),
             ("question_marks", 0, MOST_QUESTION_MARKS),
@@ -89,6 +96,7 @@ class TrainingSettings(RetrievalTask):
         return asdict(self)
 
 
+MOST = 10**9
 MOST_QUESTION_MARKS = 10_000
 _SETS = ("train_sequences", "validation_sequences", "test_sequences")
 
@@ -113,9 +121,9 @@ class RetrievalSettings(TrainingSettings, OneRun):
         super().check()
         if self.seed < 0:
             raise ExperimentError(f"--seed must be 0 or more, not {self.seed}")
-        if self.section is not None and model_of(self.section) != self.model:
+        if self.section is not None and (of_section := self._model_of_section()) != self.model:
             raise ExperimentError(
-                f"--model {self.model} contradicts the configuration, which is of {model_of(self.section)}"
+                f"--model {self.model} contradicts the configuration, which is of {of_section}"
             )
         check_backend(self.describe(), self.resolved_backend)
         if self.dale is not None:
@@ -130,9 +138,15 @@ class RetrievalSettings(TrainingSettings, OneRun):
             This library does not compute what its section says.
         """
         section = MODELS[self.model].section if self.section is None else self.section
-        size = self.hidden_size or section["hidden_size"]
+        size = self.hidden_size or section.get("hidden_size")
         try:
             return describe(section, size, self.variant, len(self.task.symbols))
+        except ValueError as error:
+            raise ExperimentError(f"the configuration is refused: {error}") from None
+
+    def _model_of_section(self) -> ModelName:
+        try:
+            return model_of(self.section or {})
         except ValueError as error:
             raise ExperimentError(f"the configuration is refused: {error}") from None
 
@@ -152,8 +166,8 @@ class RetrievalSettings(TrainingSettings, OneRun):
         size = self.describe().config["hidden_size"]
         return replace(self, hidden_size=size, backend=self.resolved_backend)
 
-    def check_agreement(self, other: RetrievalSettings) -> None:
-        """Checks that settings to go on with a run are those of the run.
+    def check_agreement(self, other: RetrievalSettings, *, longer: bool = False) -> None:
+        """Checks that settings to go on with a run are those of the run, or with `longer` of more epochs.
 
         Raises
         ------
@@ -162,10 +176,10 @@ class RetrievalSettings(TrainingSettings, OneRun):
         """
         for name, value in asdict(other).items():
             mine = getattr(self, name)
-            if value != mine:
+            if value != mine and not (longer and name == "epochs" and value > mine):
                 raise ExperimentError(
-                    f"{flag(name)} {value} contradicts the run, which has {mine}: leave it out to go on "
-                    "with that run, or start another one (--output)"
+                    f"{flag(name)} {value} contradicts the run, which has {mine}: go on with what it has, or "
+                    "start another run (--output)"
                 )
 
 
