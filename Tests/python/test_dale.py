@@ -75,6 +75,8 @@ def test_signs_are_restored_after_each_update(signs: Signs) -> None:
 
 @pytest.mark.parametrize("backend", ["kernel", "torch"])
 def test_the_record_of_a_network(backend: Backend) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
     trainer, settings = trainer_of("columns", backend)
     network = by_kernel(trainer.network, settings)
     sequences = trainer.validation

@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,11 @@ def test_memory_is_that_of_the_run_not_of_what_started_it() -> None:
 
 def test_what_computes_a_run_is_in_its_configuration() -> None:
     assert run("--output", "ours") == 0
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     assert run("--backend", "torch", "--output", "theirs") == 0
     (ours,), (theirs,) = (RunFolder(Path(name)).read_versions() for name in ("ours", "theirs"))
     kernel = show_config("dicts")["implementation"]
-    assert ours.pop("kernel") == kernel and theirs.pop("torch") == torch.__version__
+    assert ours.pop("kernel") == kernel and theirs.pop("torch") == version("torch")
     assert ours == theirs and ours["numpy"] == np.__version__
 
 

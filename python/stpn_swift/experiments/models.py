@@ -232,18 +232,18 @@ def _build_torch(
     model: PublishedModel, dtype: str, values: Mapping[str, Array], readout: Mapping[str, Array]
 ) -> SequenceClassifier:
     torch = optional_import("torch")
-    cells = optional_import("stpn_swift.torch.published")
+    cells = optional_import("stpn_swift.torch")
+    published = optional_import("stpn_swift.torch.published")
     network = optional_import("stpn_swift.experiments.torch_network")
     config = model.config
     kinds = {"lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}
     if config["cell"] in kinds:
-        cell = cells.TorchCell(kinds[config["cell"]], config["input_size"], config["hidden_size"])
+        cell = published.TorchCell(kinds[config["cell"]], config["input_size"], config["hidden_size"])
         fixed = {_SECOND_BIAS}
     else:
+        config = {**config, "squashed": model.squashed}
         cell = cells.cell_from_config(config, backend="torch", dtype=getattr(torch, dtype))
         fixed = {*model.fixed}
-        if model.squashed:
-            cell = cells.SquashedCell(cell)
     classifier: SequenceClassifier = network.TorchClassifier(
         cell.to(getattr(torch, dtype)), values, readout, fixed
     )

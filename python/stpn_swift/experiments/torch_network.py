@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..torch.module import Cell
-from ..torch.published import SquashedCell, TorchCell
+from ..torch.published import TorchCell
 from .network import Array, Response, SequenceClassifier, count_correct
 
 
@@ -21,27 +21,26 @@ class TorchClassifier(SequenceClassifier):
     cell
         Its parameters take over `values`; those that are learned share the memory of the network's vector.
     values
-        By the names of the cell's parameters; of a `SquashedCell`, of those of the cell in it.
+        By the names of the cell's parameters.
     readout, fixed
         As for `SequenceClassifier`.
     """
 
     def __init__(
         self,
-        cell: Cell | SquashedCell | TorchCell,
+        cell: Cell | TorchCell,
         values: Mapping[str, Array],
         readout: Mapping[str, Array],
         fixed: Collection[str] = (),
     ) -> None:
         super().__init__(values, readout, fixed)
         self.cell = cell
-        holder = cell.cell if isinstance(cell, SquashedCell) else cell
         tensors = {name: torch.from_numpy(array) for name, array in self.parameters.items()}
-        for name, parameter in holder.named_parameters():
+        for name, parameter in cell.named_parameters():
             value = tensors.get(f"cell.{name}")
             parameter.data = torch.from_numpy(values[name]) if value is None else value
             parameter.requires_grad_(value is not None)
-        of_cell = {f"cell.{name}": parameter for name, parameter in holder.named_parameters()}
+        of_cell = {f"cell.{name}": parameter for name, parameter in cell.named_parameters()}
         of_readout = {f"readout.{name}": nn.Parameter(tensors[f"readout.{name}"]) for name in readout}
         self._tensors: dict[str, Tensor] = {
             name: tensor for name, tensor in {**of_cell, **of_readout}.items() if name in tensors

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ..published import PublishedModel, Variant, from_published_config, read_entries
 from .cells import cell_from_config
 from .module import Cell
-from .squashed import SquashedCell as SquashedCell  # for those who look for it here
 
 Tensors = dict[str, Tensor]
 
@@ -159,8 +158,6 @@ def load_published(
     _fill(cell, model, {name: values[f"{prefix}{name}"] for name in shapes})
     for name, readout in readouts.items():
         readout.load_state_dict(_below(values, f"{name}."))
-    if isinstance(cell, Cell) and model.squashed:
-        cell = SquashedCell(cell)
     return PublishedNetwork(model, cell, readouts)
 
 
@@ -245,7 +242,7 @@ def _make_cell(model: PublishedModel, dtype: torch.dtype) -> Cell | TorchCell:
     kinds: dict[str, type[nn.LSTM] | type[nn.RNN]] = {"lstm": nn.LSTM, "rnn": nn.RNN}
     if config["cell"] in kinds:
         return TorchCell(kinds[config["cell"]], config["input_size"], config["hidden_size"]).to(dtype)
-    return cell_from_config(config, dtype=dtype)
+    return cell_from_config({**config, "squashed": model.squashed}, dtype=dtype)
 
 
 def _readout_names(tensors: Tensors) -> list[str]:

@@ -19,11 +19,6 @@ class SquashedCell(Cell):
         vars(self).update(vars(cell))
 
     @property
-    def cell(self) -> Cell:
-        """What holds the parameters."""
-        return self
-
-    @property
     def config(self) -> dict[str, Any]:
         return {**super().config, "squashed": True}
 
