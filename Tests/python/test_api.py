@@ -233,6 +233,17 @@ def test_a_memoryview_is_an_array(cell: Cell, data: dict[str, Any]) -> None:
     assert_same(cell(memoryview(data["x"])), cell(data["x"]))  # type: ignore[call-overload]
 
 
+def test_a_final_state_that_is_not_wanted_changes_nothing_else(cell: Cell, data: dict[str, Any]) -> None:
+    inputs = data["x"], data["state"], data["resets"]
+    y, state, tape, energy = cell.forward(*inputs, energy=True)
+    grads = cell.backward(tape, data["grad_y"], data["grad_state"])
+    same_y, none, tape, same_energy = cell.forward(*inputs, energy=True, final_state=False)
+    assert state.keys() == data["state"].keys() and none == {}
+    assert_same((same_y, same_energy), (y, energy))
+    assert_same(tuple(cell.backward(tape, data["grad_y"], data["grad_state"])), tuple(grads))
+    assert_same(cell(*inputs, final_state=False), (y, {}))
+
+
 # Steps
 
 

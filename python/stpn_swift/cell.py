@@ -121,18 +121,31 @@ class Cell:
         resets: Array | None = None,
         *,
         energy: Literal[False] = False,
+        final_state: bool = True,
     ) -> tuple[Array, State]: ...
     @overload
     def __call__(
-        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: Literal[True]
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: Literal[True],
+        final_state: bool = True,
     ) -> tuple[Array, State, Array]: ...
     def __call__(
-        self, x: Array, state: State | None = None, resets: Array | None = None, *, energy: bool = False
+        self,
+        x: Array,
+        state: State | None = None,
+        resets: Array | None = None,
+        *,
+        energy: bool = False,
+        final_state: bool = True,
     ) -> tuple[Array, State] | tuple[Array, State, Array]:
         """Runs whole sequences; as `forward`, for inference: without the tape."""
         batch, time = self._kernel.sequence_sizes(x)
-        y, final_state, used = self._forward(batch, time, x, state, resets, None, energy)
-        return (y, final_state) if used is None else (y, final_state, used)
+        y, final, used = self._forward(batch, time, x, state, resets, None, energy, final_state)
+        return (y, final) if used is None else (y, final, used)
 
     @overload
     def forward(
@@ -143,6 +156,7 @@ class Cell:
         *,
         energy: Literal[False] = False,
         record_state: Literal[False] = False,
+        final_state: bool = True,
     ) -> tuple[Array, State, Tape]: ...
     @overload
     def forward(
@@ -153,6 +167,7 @@ class Cell:
         *,
         energy: Literal[True],
         record_state: Literal[False] = False,
+        final_state: bool = True,
     ) -> tuple[Array, State, Tape, Array]: ...
     @overload
     def forward(
@@ -163,6 +178,7 @@ class Cell:
         *,
         energy: Literal[False] = False,
         record_state: Literal[True],
+        final_state: bool = True,
     ) -> tuple[Array, State, Tape, State]: ...
     @overload
     def forward(
@@ -173,6 +189,7 @@ class Cell:
         *,
         energy: Literal[True],
         record_state: Literal[True],
+        final_state: bool = True,
     ) -> tuple[Array, State, Tape, Array, State]: ...
     def forward(
         self,
@@ -182,6 +199,7 @@ class Cell:
         *,
         energy: bool = False,
         record_state: bool = False,
+        final_state: bool = True,
     ) -> tuple[Any, ...]:
         """Runs whole sequences, and keeps what `backward` needs.
 
@@ -198,13 +216,15 @@ class Cell:
         record_state
             Whether to return, as a last value, the state after each step, such as F (B,T,H,K). It is T times
             the memory of a state and a second pass of the kernel, step by step.
+        final_state
+            Whether to return the state after the last step, which is B·H·K numbers to write.
 
         Returns
         -------
         y
             (B,T,H), the activations.
         state
-            The state after the last step.
+            The state after the last step; an empty dict where it is not wanted.
         tape
             For one call of `backward`.
         energy
@@ -222,12 +242,12 @@ class Cell:
         batch, time = self._kernel.sequence_sizes(x)
         implementation = self.implementation
         memory = self._tape_memory(self._kernel.tape_size(batch, time, implementation))
-        y, final_state, used = self._forward(batch, time, x, state, resets, memory, energy)
+        y, final, used = self._forward(batch, time, x, state, resets, memory, energy, final_state)
         tape = Tape(self._kernel, batch, time, implementation, memory)
         wanted: list[Any] = [] if used is None else [used]
         if record_state:
             wanted.append(self._record_state(x, state, resets))
-        return (y, final_state, tape, *wanted)
+        return (y, final, tape, *wanted)
 
     def energy(self, x: Array, state: State | None = None, resets: Array | None = None) -> Array:
         """The energy that each neuron uses in each step, (B,T,H): the sum over its synapses of conductance
@@ -235,7 +255,7 @@ class Cell:
 
         Takes and refuses the same as `forward`.
         """
-        return self(x, state, resets, energy=True)[2]
+        return self(x, state, resets, energy=True, final_state=False)[2]
 
     def _record_state(self, x: Array, state: State | None, resets: Array | None) -> State:
         batch, time = self._kernel.sequence_sizes(x)
@@ -271,14 +291,15 @@ class Cell:
         resets: Array | None,
         tape: Array | None,
         with_energy: bool,
+        with_final: bool,
     ) -> tuple[Array, State, Array | None]:
         y = np.empty((batch, time, self.hidden_size), self.dtype)
-        final_state = self._empty_state(batch)
+        final = self._empty_state(batch) if with_final else {}
         energy = np.empty_like(y) if with_energy else None
         self._kernel.forward(
-            y, final_state, energy, x, self.params, state, resets, tape, self.threads, self.implementation
+            y, final, energy, x, self.params, state, resets, tape, self.threads, self.implementation
         )
-        return y, final_state, energy
+        return y, final, energy
 
     def _empty_state(self, batch: int) -> State:
         return {name: np.empty(shape, self.dtype) for name, shape in self._kernel.state_shapes(batch).items()}

@@ -91,7 +91,7 @@ class KernelClassifier(SequenceClassifier):
             cell.params[name] = self.parameters[f"cell.{name}"]
 
     def loss(self, x: Array, targets: Array) -> tuple[float, int]:
-        y, _, tape = self.cell.forward(x)
+        y, _, tape = self.cell.forward(x, final_state=False)
         h = y[:, -1]
         logits = self._readout(h)
         loss, grad_logits = cross_entropy(logits, targets)
@@ -107,7 +107,7 @@ class KernelClassifier(SequenceClassifier):
         return loss, count_correct(logits, targets)
 
     def respond(self, x: Array) -> Response:
-        y, _, energy = self.cell(x, energy=True)
+        y, _, energy = self.cell(x, energy=True, final_state=False)
         return Response(self._readout(y[:, -1]), energy.sum(axis=2))
 
     def _readout(self, h: Array) -> Array:
