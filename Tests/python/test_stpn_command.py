@@ -238,14 +238,14 @@ def test_a_comparison_takes_the_config_of_a_run(capsys: pytest.CaptureFixture[st
         assert isinstance(command, cli.Compare)
         return command.settings
 
-    few = ["train", "retrieval", *OPTIONS, "--output", "run", "--overwrite", "--model", "rnn"]
+    few = ["train", "retrieval", *OPTIONS, "--output", "run", "--overwrite", "--model", "modulated"]
     assert stpn(*few) == 0
     assert shared("--epochs", "7") == TrainingSettings(**{**SETTINGS, "epochs": 7})
-    assert "note: run/config.json: model rnn and seed 0 have no effect" in capsys.readouterr().err
-    assert stpn(*few, "--hidden-size", "20") == 0  # which is the model's own
+    assert "note: run/config.json: model modulated and seed 0 have no effect" in capsys.readouterr().err
+    assert stpn(*few, "--hidden-size", "17") == 0  # which is the model's own
     assert shared().hidden_size is None
     described = json.loads(Path("run/config.json").read_text())
-    described["settings"]["section"] = dict(MODELS["rnn"].section)
+    described["settings"]["section"] = dict(MODELS["modulated"].section)
     Path("run/config.json").write_text(json.dumps(described))
     assert stpn("compare", "retrieval", "--config", "run/config.json") == 1
     assert "run/config.json describes one network: it is for stpn train" in capsys.readouterr().err
@@ -312,7 +312,7 @@ def test_a_missing_package_is_a_sentence(
     monkeypatch.setattr(importlib, "import_module", without)
     assert stpn("train", "retrieval", *OPTIONS, "--model", "lstm", "--output", "run") == 1
     err = capsys.readouterr().err
-    assert f"pip install {package}" in err and "stpn_swift[experiments]" in err and err.count("\n") == 1
+    assert f"pip install {package}" in err and "stpn_swift[experiments,torch]" in err and err.count("\n") == 1
     assert not Path("run").exists()
 
 

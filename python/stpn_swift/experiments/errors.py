@@ -26,5 +26,5 @@ def optional_import(module: str) -> Any:
             raise
         raise ExperimentError(
             f"the experiments need the package {package}, which is not installed: "
-            f"pip install {package}, or pip install 'stpn_swift[experiments]' for all that they need"
+            f"pip install {package}, or pip install 'stpn_swift[experiments,torch]' for all that they need"
         ) from None
