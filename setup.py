@@ -66,7 +66,8 @@ extension = Extension(
     include_dirs=[str(headers.relative_to(ROOT)) for headers in HEADERS[:1]],
     define_macros=[("Py_LIMITED_API", "0x030B0000")],
     py_limited_api=True,
-    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
+    # For size, which is what a wheel of a million bytes needs; a step is no slower, a tiny call half a µs.
+    extra_compile_args=["-std=c11", "-Os", "-fno-asynchronous-unwind-tables", "-fvisibility=hidden"],
     extra_link_args=LINKER_OPTIONS.get(sys.platform, []),
 )
 
